@@ -1,0 +1,1 @@
+"""Airflow DAGs: they name jobs, they do not import them."""

@@ -1,0 +1,1 @@
+"""Spark jobs: pure `DataFrame -> DataFrame` functions, each with a thin `main`."""

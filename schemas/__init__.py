@@ -1,0 +1,1 @@
+"""The lake's contract: configuration, tables, audits, and the only way in and out of Delta."""

@@ -1,0 +1,352 @@
+"""The one configuration of a night: the only home of defaults.
+
+A user writes a YAML file; Airflow Params override it; `freeze` validates both once and the result is
+written beside the night's records. Every Spark and Ray task reads only that frozen file.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import ConfigError
+
+ENTITIES = ("interactions", "items", "users", "feedback", "requests")
+SOURCES = ("popularity", "ease", "text", "item_item")
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ColumnMapping(Section):
+    """How one of our columns is read from a source column.
+
+    In YAML a plain string is short for `{column: that string}`.
+    """
+
+    column: str = Field(description="Name of the source's column")
+    unit: Literal["s", "ms", "us", "iso"] | None = Field(
+        None, description="Timestamps: Unix seconds, milliseconds, microseconds, or ISO 8601 text (the default)"
+    )
+    split: str | None = Field(None, description="Lists: the separator inside the source's text")
+    min: float | None = Field(None, description="Numbers: smaller values are quarantined")
+    max: float | None = Field(None, description="Numbers: larger values are quarantined")
+
+
+def _as_mapping(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+Mapped = Annotated[ColumnMapping, BeforeValidator(_as_mapping)]
+
+
+class EntitySource(Section):
+    """Where the rows of one entity are, and how they are encoded."""
+
+    format: Literal["csv", "jsonl", "parquet", "delta"] = Field(description="tsv is csv with delimiter '\\t'")
+    path: str = Field(description="File, folder, glob or URI; relative to the configuration file")
+    delimiter: str = Field(",", min_length=1, description="csv: one or more characters")
+    header: bool = Field(True, description="csv: the first line names the columns")
+    names: tuple[str, ...] = Field((), description="csv without header: the columns' names in order")
+    encoding: str = Field("utf-8", description="csv, jsonl: for example iso-8859-1")
+
+    @model_validator(mode="after")
+    def _names_for_headless_files(self) -> "EntitySource":
+        if self.format == "csv" and not self.header and not self.names:
+            raise ValueError("a csv without a header line needs 'names'")
+        return self
+
+
+class InteractionColumns(Section):
+    """Our columns of `interactions`, read from the source's."""
+
+    user_id: Mapped
+    item_id: Mapped
+    timestamp: Mapped
+    rating: Mapped | None = None
+    weight: Mapped | None = None
+    event_type: Mapped | None = None
+
+
+class ItemColumns(Section):
+    """Our columns of `items`, read from the source's."""
+
+    item_id: Mapped
+    title: Mapped
+    description: Mapped | None = None
+    categories: Mapped | None = None
+
+
+class UserColumns(Section):
+    """Our columns of `users`, read from the source's."""
+
+    user_id: Mapped
+
+
+class FeedbackColumns(Section):
+    """Our columns of `feedback`, read from the source's."""
+
+    user_id: Mapped
+    item_id: Mapped
+    timestamp: Mapped
+    kind: Mapped
+    value: Mapped | None = None
+
+
+class RequestColumns(Section):
+    """Our columns of `requests`, read from the source's."""
+
+    user_id: Mapped
+    timestamp: Mapped
+    text: Mapped
+
+
+class InteractionSource(EntitySource):
+    """Source of `interactions`."""
+
+    columns: InteractionColumns
+
+
+class ItemSource(EntitySource):
+    """Source of `items`."""
+
+    columns: ItemColumns
+    text: tuple[Mapped, ...] = Field(
+        (), description="Source columns that describe an item, in order; default: title, categories, description"
+    )
+
+
+class UserSource(EntitySource):
+    """Source of `users`."""
+
+    columns: UserColumns
+    attributes: tuple[str, ...] = Field((), description="Source columns to keep as attributes")
+
+
+class FeedbackSource(EntitySource):
+    """Source of `feedback`."""
+
+    columns: FeedbackColumns
+
+
+class RequestSource(EntitySource):
+    """Source of `requests`."""
+
+    columns: RequestColumns
+
+
+class Sources(Section):
+    """The user's data: interactions and items are required."""
+
+    name: str = Field(description="Short name of the data set, shown in reports")
+    interactions: InteractionSource
+    items: ItemSource
+    users: UserSource | None = None
+    feedback: FeedbackSource | None = None
+    requests: RequestSource | None = None
+
+
+class Features(Section):
+    """Spark feature preparation."""
+
+    history_length: int = Field(200, ge=1, le=10_000, description="Items kept per user, most recent first")
+    min_user_interactions: int = Field(1, ge=1, description="Users with fewer interactions get no list")
+    max_users: int | None = Field(None, ge=1, description="Serve only the most recently active users (trial runs)")
+    document_characters: int = Field(1_500, ge=50, le=100_000, description="Item documents are cut here")
+    shuffle_partitions: int = Field(4, ge=1, description="spark.sql.shuffle.partitions; about 5M rows each")
+
+
+class Generator(Section):
+    """The language model that writes profiles, and what a night may spend on it."""
+
+    backend: Literal["transformers", "fake"] = Field("transformers", description="fake: canned text, for tests only")
+    model: str = Field("SmolLM2-135M-Instruct", description="Name, recorded in every row")
+    path: str = Field("${NIGHTREC_ASSETS}/smollm2-135m-instruct", description="Folder with safetensors and tokenizer")
+    nightly_token_budget: int = Field(
+        110_000, ge=0, le=10_000_000_000, description="Prompt and output tokens that a night may spend on profiles"
+    )
+    item_share: float = Field(0.6, ge=0, le=1, description="Share of the budget for items; users get the rest")
+    batch_size: int = Field(32, ge=1, le=1_024, description="Prompts per batch")
+    max_new_tokens: int = Field(64, ge=8, le=1_024, description="Longest profile")
+    actors: int = Field(2, ge=1, description="Ray actors that each load the model")
+    full_refresh: bool = Field(False, description="Forget earlier generations and pay for all of them again")
+
+
+class Encoder(Section):
+    """The text encoder."""
+
+    backend: Literal["sentence-transformers", "fake"] = Field(
+        "sentence-transformers", description="fake: hashed bags of words, for tests only"
+    )
+    model: str = Field("all-MiniLM-L6-v2", description="Name, recorded with every vector")
+    path: str = Field("${NIGHTREC_ASSETS}/all-minilm-l6-v2", description="Folder with safetensors and tokenizer")
+    batch_size: int = Field(64, ge=1, description="Texts per batch")
+    actors: int = Field(2, ge=1, description="Ray actors that each load the encoder")
+
+
+class Candidates(Section):
+    """Candidate sources; every grid is tuned by NDCG@10 on the validation window."""
+
+    per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
+    popularity_days: tuple[float, ...] = Field((1, 3, 7, 14, 30, 90, 365), min_length=1, description="Windows tried")
+    ease_l2: tuple[float, ...] = Field(
+        (30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000), min_length=1, description="Regularisation tried"
+    )
+    history_half_life: tuple[float, ...] = Field(
+        (0, 3, 10, 30, 100), min_length=1, description="Half-life of a history item in positions; 0 is no decay"
+    )
+    block_size: int = Field(512, ge=1, description="Users scored at once")
+
+
+class Ranking(Section):
+    """The learned ranker and the published list."""
+
+    top_k: int = Field(20, ge=1, le=500, description="Recommendations per user")
+    trees: int = Field(300, ge=1, description="Most boosting rounds; cross-validation on the window picks fewer")
+    leaves: int = Field(15, ge=2, description="Leaves per tree")
+    learning_rate: float = Field(0.05, gt=0, le=1)
+    arm: str = Field("default", description="Experiment arm written to every row")
+
+
+class Explanations(Section):
+    """Template explanations."""
+
+    max_evidence: int = Field(3, ge=1, le=10, description="History items named per recommendation")
+
+
+class Evaluation(Section):
+    """Offline evaluation by time: the last shares of all interactions are validation and test."""
+
+    validation_share: float = Field(0.1, gt=0, lt=0.5)
+    test_share: float = Field(0.1, gt=0, lt=0.5)
+    min_rating: float | None = Field(None, description="A rating below this is no relevant target")
+
+
+class RunConfig(Section):
+    """Everything a night needs to know, frozen. `run_date` names the night; only events before it are seen."""
+
+    run_id: str = Field("unset", description="Airflow run")
+    run_date: date | None = Field(None, description="The night; default: the end of the data interval")
+    lake: str = Field("${NIGHTREC_LAKE}", description="Folder or URI of the Delta tables")
+    mlflow_tracking_uri: str = Field("${NIGHTREC_MLFLOW}", description="MLflow tracking store or server")
+    seed: int = Field(20_241, description="Seed of everything random")
+    source: Sources
+    features: Features = Features()
+    generator: Generator = Generator()
+    encoder: Encoder = Encoder()
+    candidates: Candidates = Candidates()
+    ranking: Ranking = Ranking()
+    explanations: Explanations = Explanations()
+    evaluation: Evaluation = Evaluation()
+
+    @property
+    def night(self) -> date:
+        """The run date of a frozen configuration."""
+        if self.run_date is None:
+            raise ConfigError("run_date", ["not set: the configuration has not been frozen"])
+        return self.run_date
+
+    @property
+    def as_of(self) -> datetime:
+        """Midnight UTC at the start of the run date: events at or after it do not exist for the night."""
+        return datetime(self.night.year, self.night.month, self.night.day, tzinfo=UTC)
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of everything but the run id: equal for equal nights."""
+        return hashlib.sha256(self.model_dump_json(exclude={"run_id"}).encode()).hexdigest()
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a configuration file, fill in `${VARIABLES}`, make source paths absolute.
+
+    Raises ConfigError when the file is absent or is not a YAML mapping.
+    """
+    path = Path(path).expanduser().resolve()
+    if not path.is_file():
+        raise ConfigError(str(path), ["no such configuration file; see infra/configs/ for examples"])
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f"not readable as YAML: {error}"]) from error
+    if not isinstance(document, dict):
+        raise ConfigError(str(path), [f"expected a mapping with 'source:' at the top, found {type(document).__name__}"])
+    sources = document.get("source")
+    for entity in sources.values() if isinstance(sources, dict) else ():
+        if isinstance(entity, dict) and isinstance(entity.get("path"), str):
+            entity["path"] = _absolute(_expand(entity["path"], str(path)), path.parent)
+    return document
+
+
+def freeze(document: Mapping[str, Any], where: str = "configuration", **overrides: Any) -> RunConfig:
+    """Validate a document with overrides (dotted keys as `ranking__top_k`, None is ignored) into a RunConfig.
+
+    Raises ConfigError listing every problem at once, with the nearest valid name for unknown keys.
+    """
+    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in document.items()}
+    for key, value in overrides.items():
+        section, _, name = key.partition("__")
+        if value is None:
+            continue
+        if name:
+            merged[section] = {**(merged.get(section) or {}), name: value}
+        else:
+            merged[section] = value
+    try:
+        config = RunConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(where, [_explain(item) for item in error.errors()]) from error
+    expanded = config.model_dump(mode="json")
+    for section, name in (("", "lake"), ("", "mlflow_tracking_uri"), ("generator", "path"), ("encoder", "path")):
+        home = expanded[section] if section else expanded
+        home[name] = _expand(home[name], where)
+    return RunConfig.model_validate(expanded)
+
+
+def _expand(text: str, where: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1], match[2])
+        if found is None:
+            raise ConfigError(where, [f"environment variable {match[1]} is used but not set ({text!r})"])
+        return found
+
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, text)
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return path if "://" in path or path.startswith("/") else str(folder / Path(path).expanduser())
+
+
+def _explain(error: Any) -> str:
+    """One problem in words: where, what was expected, what was found, what to do."""
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+        return f"{place}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{place}: required, but missing"
+    return f"{place}: {error['msg']}; found {error['input']!r}"
+
+
+def _fields_at(location: tuple[Any, ...]) -> list[str]:
+    """Names of the fields of the section at a location inside RunConfig."""
+    section: Any = RunConfig
+    for part in location:
+        if not isinstance(part, str) or part not in section.model_fields:
+            continue
+        inner = section.model_fields[part].annotation
+        options = [inner, *getattr(inner, "__args__", ())]
+        section = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), section)
+    return sorted(section.model_fields)

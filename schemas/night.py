@@ -1,0 +1,177 @@
+"""A task of a night: what it reads is pinned, what it publishes is audited, and what it did is recorded.
+
+Every Spark and Ray task runs inside `with night_task(name, config_uri) as task:`. On leaving, one JSON record
+lands in `<lake>/_runs/<run_id>/tasks/<name>.json`: the only channel between tasks of one night besides tables.
+"""
+
+import argparse
+import json
+import logging
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from schemas.config import RunConfig
+from schemas.errors import LakeError
+from schemas.lake import Lake, Published, Snapshot, Stage
+from schemas.storage import list_files, read_text, write_text
+from schemas.table import Table
+from schemas.usage import UsageMeter
+
+log = logging.getLogger("nightrec")
+
+
+def run_folder(lake: str, run_id: str) -> str:
+    """Where a run keeps its frozen configuration and its tasks' records."""
+    return f"{lake.rstrip('/')}/_runs/{safe_name(run_id)}"
+
+
+def safe_name(run_id: str) -> str:
+    """A run id as part of a path."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", run_id)
+
+
+def save_config(config: RunConfig) -> str:
+    """Write the frozen configuration of a run and return its URI."""
+    uri = f"{run_folder(config.lake, config.run_id)}/config.json"
+    write_text(uri, config.model_dump_json(indent=2))
+    return uri
+
+
+def load_config(uri: str) -> RunConfig:
+    """Read a frozen configuration."""
+    return RunConfig.model_validate_json(read_text(uri))
+
+
+@dataclass
+class Task:
+    """One task of one night, as its code sees it.
+
+    `counters` is for figures that the report shows (tokens, profiles, ...); names are `snake_case`.
+    """
+
+    name: str
+    config: RunConfig
+    lake: Lake
+    versions: dict[str, int]
+    attempt: str
+    counters: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def read(self, table: str) -> Snapshot:
+        """This night's partition of a table, at the version that this run published.
+
+        Raises LakeError when no task of this run has published it.
+        """
+        if table not in self.versions:
+            raise LakeError(
+                f"task {self.name} needs table {table}, which no task of run {self.config.run_id} published"
+            )
+        snapshot = self.lake.snapshot(table, self.config.night, self.versions[table])
+        self.inputs[table] = snapshot.version
+        return snapshot
+
+    def previous(self, table: str) -> Snapshot | None:
+        """What earlier attempts or nights published of a table, newest first: the ground for reuse."""
+        return self.lake.latest(table, self.config.night)
+
+    def stage(self, table: str) -> Stage:
+        """Begin the night's partition of a table; write Parquet files below `stage.uri`, then publish it."""
+        return self.lake.stage(table, self.config.night, self.attempt)
+
+    def publish(self, stage: Stage, spark: Any = None) -> Published:
+        """Audit and commit a stage. With a Spark session the audit runs on Spark, else on pandas."""
+
+        def audit(table: Table, files: list[str]) -> list[str]:
+            from schemas.contracts import audit as audit_frame
+
+            return audit_frame(table, _frame(table, files, spark))
+
+        published = self.lake.publish(
+            stage,
+            audit,
+            {
+                "run_id": self.config.run_id,
+                "task": self.name,
+                "config_hash": self.config.config_hash,
+                "code_version": code_version(),
+                "inputs": dict(self.inputs),
+            },
+        )
+        self.outputs[published.table] = {k: v for k, v in asdict(published).items() if k != "table"}
+        state = "published" if published.changed else "unchanged"
+        log.info("%s %s: %s rows, version %s", state, published.table, f"{published.rows:,}", published.version)
+        return published
+
+
+def _frame(table: Table, files: list[str], spark: Any) -> Any:
+    from datetime import date
+
+    if spark is not None and files:
+        return spark.read.parquet(*files)
+    return Snapshot(table.name, date.min, 0, tuple(files)).dataset().to_table().to_pandas()
+
+
+@contextmanager
+def night_task(name: str, config_uri: str) -> Iterator[Task]:
+    """Run the body as a task of the night and record how it went, success or not."""
+    config = load_config(config_uri)
+    records = task_records(config)
+    outputs = {t: o["version"] for r in records.values() if r["name"] != name for t, o in r["outputs"].items()}
+    attempt = f"{safe_name(config.run_id)}-{records.get(name, {}).get('attempt', 0) + 1}"
+    task = Task(name, config, Lake(config.lake), outputs, attempt)
+    started, error = time.time(), None
+    log.info("task %s: night %s, run %s, attempt %s", name, config.night, config.run_id, attempt)
+    with UsageMeter() as meter:
+        try:
+            yield task
+        except BaseException as raised:
+            error = f"{type(raised).__name__}: {raised}"
+            raise
+        finally:
+            record = {
+                "name": name,
+                "status": "failed" if error else "success",
+                "error": error,
+                "attempt": int(attempt.rsplit("-", 1)[1]),
+                "started": started,
+                "inputs": task.inputs,
+                "outputs": task.outputs,
+                "counters": task.counters,
+                **meter.read(),
+            }
+            write_text(_record_uri(config, name), json.dumps(record, indent=2, default=str))
+
+
+def task_records(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """The records of a run's tasks by name, in the order in which they started."""
+    uris = list_files(f"{run_folder(config.lake, config.run_id)}/tasks", ".json")
+    records = [json.loads(read_text(uri)) for uri in uris]
+    return {record["name"]: record for record in sorted(records, key=lambda r: r["started"])}
+
+
+def _record_uri(config: RunConfig, name: str) -> str:
+    return f"{run_folder(config.lake, config.run_id)}/tasks/{name}.json"
+
+
+def code_version() -> str:
+    """Version of the installed code."""
+    try:
+        return version("nightrec")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def task_arguments(description: str, argv: list[str] | None = None) -> str:
+    """Parse the one argument that every task takes, and set up its log; returns the configuration's URI."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", required=True, help="URI of the frozen configuration of the run")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    return str(parser.parse_args(argv).config)

@@ -1,0 +1,53 @@
+"""All tables of the lake, by name. One module per table."""
+
+from schemas.table import Table
+from schemas.tables.candidates import CANDIDATES
+from schemas.tables.evaluations import EVALUATIONS
+from schemas.tables.explanations import EXPLANATIONS
+from schemas.tables.feedback import FEEDBACK
+from schemas.tables.interactions import INTERACTIONS
+from schemas.tables.item_documents import ITEM_DOCUMENTS
+from schemas.tables.item_embeddings import ITEM_EMBEDDINGS
+from schemas.tables.item_profile_rejects import ITEM_PROFILE_REJECTS
+from schemas.tables.item_profiles import ITEM_PROFILES
+from schemas.tables.item_statistics import ITEM_STATISTICS
+from schemas.tables.items import ITEMS
+from schemas.tables.offline_rankings import OFFLINE_RANKINGS
+from schemas.tables.quarantine import QUARANTINE
+from schemas.tables.recommendations import RECOMMENDATIONS
+from schemas.tables.requests import REQUESTS
+from schemas.tables.runs import RUNS
+from schemas.tables.splits import SPLITS
+from schemas.tables.user_embeddings import USER_EMBEDDINGS
+from schemas.tables.user_histories import USER_HISTORIES
+from schemas.tables.user_profile_rejects import USER_PROFILE_REJECTS
+from schemas.tables.user_profiles import USER_PROFILES
+from schemas.tables.users import USERS
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        INTERACTIONS,
+        ITEMS,
+        USERS,
+        FEEDBACK,
+        REQUESTS,
+        QUARANTINE,
+        USER_HISTORIES,
+        ITEM_DOCUMENTS,
+        ITEM_STATISTICS,
+        SPLITS,
+        ITEM_PROFILES,
+        USER_PROFILES,
+        ITEM_PROFILE_REJECTS,
+        USER_PROFILE_REJECTS,
+        ITEM_EMBEDDINGS,
+        USER_EMBEDDINGS,
+        CANDIDATES,
+        RECOMMENDATIONS,
+        OFFLINE_RANKINGS,
+        EXPLANATIONS,
+        EVALUATIONS,
+        RUNS,
+    )
+}

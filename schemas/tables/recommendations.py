@@ -1,0 +1,23 @@
+"""Table `recommendations`."""
+
+import pyarrow as pa
+
+from schemas.table import Column, Table, between
+
+RECOMMENDATIONS = Table(
+    name="recommendations",
+    description="The list for each user: what consumers read",
+    columns=(
+        Column("user_id", pa.string(), "User, as named by the source", pii=True),
+        Column("rank", pa.int32(), "From 1"),
+        Column("item_id", pa.string(), "Item, as named by the source"),
+        Column("score", pa.float64(), "Ranker's score; higher is better, comparable within a user only"),
+        Column("arm", pa.string(), "Experiment arm"),
+        Column("sources", pa.list_(pa.string()), "Candidate sources that proposed the item, strongest first"),
+    ),
+    key=(
+        "user_id",
+        "rank",
+    ),
+    expectations=(between("rank", 1),),
+)

@@ -1,0 +1,64 @@
+"""Wall time, CPU time and memory of a task, its child processes and (under spark-submit) its JVM."""
+
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+
+class UsageMeter:
+    """Samples the process tree once per interval (seconds) while the `with` body runs.
+
+    Memory is the largest sum of resident set sizes seen; pages that processes share count once for each, so
+    it is an upper bound. CPU seconds are summed over all processes seen, each at its last sample.
+    """
+
+    def __init__(self, interval: float = 0.5) -> None:
+        self.interval = interval
+        self._cpu: dict[int, float] = {}
+        self._peak = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def read(self) -> dict[str, float]:
+        """Figures so far: `seconds`, `cpu_seconds`, `peak_rss_mb`."""
+        self._sample()
+        return {
+            "seconds": round(time.monotonic() - self._started, 2),
+            "cpu_seconds": round(sum(self._cpu.values()), 2),
+            "peak_rss_mb": round(self._peak / 2**20),
+        }
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.interval):
+            self._sample()
+
+    def _sample(self) -> None:
+        rss = 0
+        for process in _tree():
+            try:
+                times = process.cpu_times()
+                self._cpu[process.pid] = times.user + times.system
+                rss += process.memory_info().rss
+            except psutil.Error:
+                continue  # it ended between the listing and the look
+        self._peak = max(self._peak, rss)
+
+
+def _tree() -> list[psutil.Process]:
+    me = psutil.Process(os.getpid())
+    parent = me.parent()
+    above = [parent] if parent is not None and parent.name() == "java" else []
+    return [*above, me, *me.children(recursive=True)]
