@@ -9,6 +9,7 @@ from typing import Any
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 import great_expectations as gx
+from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from schemas.table import Expect, Table
 
@@ -30,7 +31,7 @@ def audit(table: Table, frame: Any) -> list[str]:
     Results hold counts only, never values: rows may be personal data.
     """
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources
     is_pandas = type(frame).__module__.startswith("pandas")
     asset = (source.add_pandas("staged") if is_pandas else source.add_spark("staged")).add_dataframe_asset(table.name)

@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.content_hash import content_hash
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
@@ -178,7 +178,7 @@ class Lake:
             max_commit_retries=5,
         )
         root = self.uri(stage.table.name)
-        actions = [
+        actions: list[AddAction | RemoveAction] = [
             AddAction(
                 path=uri.removeprefix(f"{root}/"),
                 size=_size(uri),

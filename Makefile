@@ -1,0 +1,71 @@
+# Nightrec: `make help` lists what there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+ASSETS ?= build/assets
+CONFIG ?=
+RUN_DATE ?=
+
+export NIGHTREC_ASSETS := $(abspath $(ASSETS))
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: help nightly test lint types imports unit integration up down report assets docs test-browser clean env
+
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+nightly: assets ## Run a night: RUN_DATE=2026-11-22 CONFIG=my.yaml (default: ML-100K)
+	@$(PY) infra/local/nightly.py $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)")
+
+test: lint types imports unit integration ## Lint, types, import rules, unit tests, a whole small night
+
+up: assets ## Start Airflow and MLflow on 127.0.0.1, with a password
+	@$(PY) infra/local/services.py up
+
+down: env ## Stop Airflow and MLflow
+	@$(PY) infra/local/services.py down
+
+report: env ## Print the last night's summary and where its report is
+	@$(PY) infra/local/nightly.py --show-last
+
+assets: env ## Fetch and verify the default models and data
+	@$(PY) infra/fetch_assets.py --to $(ASSETS)
+
+lint: env ## Ruff: style, errors, formatting
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: env ## mypy --strict on schemas and ray_tasks
+	@$(VENV)/bin/mypy
+
+imports: env ## Import rules between the folders
+	@$(VENV)/bin/lint-imports
+
+unit: assets ## Unit tests
+	@$(PY) -m pytest -m "not night"
+
+integration: assets ## The whole DAG on a small data set
+	@$(PY) -m pytest -m night
+
+test-browser: env ## Trigger a night from the UI in a headless browser (needs Chromium and `make up`)
+	@$(PY) -m pip install -q -c constraints.txt playwright
+	@$(PY) tests/browser/trigger_night.py
+
+docs: env ## Write docs/tables.md from the schemas
+	@$(PY) docs/generate_tables.py
+
+clean: ## Remove everything that the commands above made
+	rm -rf build $(VENV)
+
+env: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v java >/dev/null || { echo "Java 17 is needed for Spark: install a JRE and try again"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@echo "Creating the environment in $(VENV): about 3 GB, a few minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@

@@ -1,0 +1,48 @@
+"""What makes a night's figures comparable: commit, machine, versions, data, seed; and each task's cost."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from schemas.night import load_config, task_records
+
+PACKAGES = ("apache-airflow", "pyspark", "ray", "deltalake", "great-expectations", "mlflow", "torch", "transformers")
+
+
+def measurement(frozen: str, home: Path) -> dict[str, Any]:
+    """Describe the run whose frozen configuration is at a URI, as measured in the checkout at `home`."""
+    config = load_config(frozen)
+    records = task_records(config)
+    ingested = records.get("ingest", {}).get("outputs", {})
+    return {
+        "commit": git(home, "rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git(home, "status", "--porcelain", "--untracked-files=no")),
+        "machine": {
+            "cpus": os.cpu_count(),
+            "processor": processor(),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "system": platform.platform(),
+        },
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "seed": config.seed,
+        "data_hash": {name: ingested[name]["content_hash"] for name in ("interactions", "items") if name in ingested},
+        "tasks": {
+            name: {k: record[k] for k in ("seconds", "cpu_seconds", "peak_rss_mb", "attempt")}
+            for name, record in records.items()
+        },
+    }
+
+
+def git(home: Path, *words: str) -> str:
+    """Output of a git command in a checkout; empty where it is none."""
+    return subprocess.run(["git", "-C", str(home), *words], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def processor() -> str:
+    """The processor's name, where the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

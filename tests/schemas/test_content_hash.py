@@ -1,0 +1,48 @@
+"""The content hash sees every change of content and nothing else."""
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.content_hash import content_hash
+
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.text(max_size=4) | st.none(),
+            "n": st.integers(-(2**40), 2**40),
+            "x": st.floats(allow_nan=False) | st.none(),
+            "tags": st.lists(st.text(max_size=3), max_size=3),
+        }
+    ),
+    max_size=8,
+)
+SCHEMA = pa.schema([("id", pa.string()), ("n", pa.int64()), ("x", pa.float64()), ("tags", pa.list_(pa.string()))])
+
+
+def digest(rows) -> str:
+    return content_hash(ds.dataset(pa.Table.from_pylist(rows, schema=SCHEMA)))
+
+
+@given(ROWS, st.randoms())
+def test_order_does_not_matter(rows, random):
+    shuffled = random.sample(rows, len(rows))
+    assert digest(rows) == digest(shuffled)
+
+
+@given(ROWS.filter(bool), st.data())
+def test_dropping_or_doubling_a_row_shows(rows, data):
+    at = data.draw(st.integers(0, len(rows) - 1))
+    assert digest(rows) != digest(rows[:at] + rows[at + 1 :])
+    assert digest(rows) != digest([*rows, rows[at]])
+
+
+@given(ROWS.filter(bool))
+def test_changing_one_value_shows(rows):
+    changed = [{**rows[0], "n": rows[0]["n"] + 1}, *rows[1:]]
+    assert digest(rows) != digest(changed)
+
+
+def test_null_is_not_the_empty_text():
+    assert digest([{"id": None, "n": 0, "x": 0.0, "tags": []}]) != digest([{"id": "", "n": 0, "x": 0.0, "tags": []}])

@@ -1,0 +1,64 @@
+"""Every table declares a suite that Great Expectations accepts, and it catches what it should."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from schemas.contracts import audit, expectations
+from schemas.tables import TABLES
+
+WHEN = datetime(2026, 11, 1, tzinfo=UTC)
+VALUES = {
+    pa.string(): "x",
+    pa.float64(): 0.5,
+    pa.float32(): 0.5,
+    pa.int64(): 1,
+    pa.int32(): 1,
+    pa.date32(): WHEN.date(),
+    pa.timestamp("us", tz="UTC"): WHEN,
+}
+
+
+def row_that_fits(table) -> dict:
+    row = {c.name: VALUES.get(c.type, []) for c in table.columns}
+    for expect in table.expectations:
+        if expect.kind == "ExpectColumnValuesToBeInSet":
+            row[expect.arguments["column"]] = expect.arguments["value_set"][0]
+        if "regex" in expect.arguments:
+            row[expect.arguments["column"]] = "0" * 64
+    return row
+
+
+def frame(table, rows) -> pd.DataFrame:
+    return pa.Table.from_pylist(rows, schema=table.schema).to_pandas()
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_a_row_that_fits_passes_and_its_double_fails_on_the_key(table):
+    row = row_that_fits(table)
+    assert audit(table, frame(table, [row])) == []
+    assert any("unique" in failure for failure in audit(table, frame(table, [row, row])))
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_a_table_may_be_empty_only_where_it_says_so(table):
+    failures = audit(table, frame(table, []))
+    assert (failures == []) == table.may_be_empty
+
+
+def test_a_null_where_none_may_be_is_counted_and_not_shown():
+    table = TABLES["splits"]
+    secret = {**row_that_fits(table), "user_id": "secret-user", "item_id": None}
+    failures = audit(table, frame(table, [secret]))
+    assert any("not_be_null" in f and "1 of 1" in f for f in failures)
+    assert "secret-user" not in " ".join(failures)
+
+
+def test_every_column_of_every_table_is_described_and_every_key_exists():
+    for table in TABLES.values():
+        names = {column.name for column in table.columns}
+        assert set(table.key) <= names
+        assert all(column.description for column in table.columns)
+        assert {e.arguments.get("column", table.key[0]) for e in expectations(table)} <= names
