@@ -15,17 +15,15 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from environment import environment
+
+from jobs.report.summary_text import render_text
+from measurement import measurement
+from schemas.errors import LakeError
+from schemas.night import load_config, run_folder, task_records
+from schemas.storage import read_text
+
 HOME = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(HOME), str(Path(__file__).parent)]
-
-from environment import environment  # noqa: E402 - needs the path above
-from measurement import measurement  # noqa: E402
-
-from jobs.report.summary_text import render_text  # noqa: E402
-from schemas.errors import LakeError  # noqa: E402
-from schemas.night import load_config, run_folder, task_records  # noqa: E402
-from schemas.storage import read_text  # noqa: E402
-
 DAG = "nightly_recommendations"
 FROZEN = re.compile(r"frozen configuration: (\S+)")
 PROGRESS = re.compile(r"\b(INFO|WARNING|ERROR) (nightrec[\w.]*): (.*)")
