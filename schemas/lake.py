@@ -22,7 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.content_hash import content_hash
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
-from schemas.storage import delete_folder, list_files, resolve
+from schemas.storage import delete_folder, file_size, list_files, resolve
 from schemas.table import PARTITION, Table
 from schemas.tables import TABLES
 
@@ -136,7 +136,7 @@ class Lake:
         failures = audit(stage.table, files)
         if failures:
             raise AuditFailed(stage.table.name, failures, stage.uri)
-        digest = content_hash(_stage_dataset(stage.table, files))
+        digest = content_hash(staged_dataset(stage.table, files))
         table = self._open_or_create(stage.table)
         application = _application(stage.table.name, stage.run_date)
         found = table.transaction_version(application) or 0
@@ -181,7 +181,7 @@ class Lake:
         actions: list[AddAction | RemoveAction] = [
             AddAction(
                 path=uri.removeprefix(f"{root}/"),
-                size=_size(uri),
+                size=file_size(uri),
                 partition_values=partition,
                 modification_time=int(time.time() * 1000),
                 data_change=True,
@@ -252,14 +252,10 @@ def _plain(kind: pa.DataType) -> str:
     return str(kind).replace("large_", "")
 
 
-def _stage_dataset(table: Table, files: list[str]) -> ds.Dataset:
+def staged_dataset(table: Table, files: list[str]) -> ds.Dataset:
+    """The rows of staged files, in the table's schema."""
     return Snapshot(table.name, date.min, 0, tuple(files)).dataset()
 
 
 def _application(table: str, run_date: date) -> str:
     return f"nightrec/{table}/{run_date.isoformat()}"
-
-
-def _size(uri: str) -> int:
-    filesystem, path = resolve(uri)
-    return int(filesystem.get_file_info(path).size)

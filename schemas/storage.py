@@ -51,6 +51,12 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
     return [f"{uri.rstrip('/')}/{os.path.relpath(name, path)}" for name in sorted(visible)]
 
 
+def file_size(uri: str) -> int:
+    """Size of a file in bytes."""
+    filesystem, path = resolve(uri)
+    return int(filesystem.get_file_info(path).size)
+
+
 def delete_folder(uri: str) -> None:
     """Remove a folder and what is in it, if it is there."""
     filesystem, path = resolve(uri)
