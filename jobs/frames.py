@@ -1,0 +1,58 @@
+"""Between the lake and Spark: pinned reads, staged writes, and exact row numbers without a single-partition window."""
+
+from datetime import datetime
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+
+from schemas.lake import Snapshot, Stage
+from schemas.tables import TABLES
+
+
+def table_schema(table: str) -> StructType:
+    """Spark schema of a table's files."""
+    return from_arrow_schema(TABLES[table].schema)
+
+
+def read_table(spark: SparkSession, snapshot: Snapshot) -> DataFrame:
+    """The rows of a pinned partition."""
+    schema = table_schema(snapshot.table)
+    if not snapshot.uris:
+        return spark.createDataFrame([], schema)
+    return spark.read.schema(schema).parquet(*snapshot.uris)
+
+
+def write_stage(frame: DataFrame, stage: Stage) -> None:
+    """Write a table's rows where the stage wants them, in the table's column order and types."""
+    schema = table_schema(stage.table.name)
+    frame.select(*[F.col(field.name).cast(field.dataType) for field in schema]).write.parquet(stage.uri)
+
+
+def staged_rows(spark: SparkSession, stage: Stage) -> int:
+    """Rows that a stage holds, from the files' footers."""
+    return spark.read.schema(table_schema(stage.table.name)).parquet(stage.uri).count()
+
+
+def instant(moment: datetime) -> Column:
+    """An aware datetime as a timestamp."""
+    return F.timestamp_micros(F.lit(round(moment.timestamp() * 1_000_000)))
+
+
+def numbered(frame: DataFrame, order: list[Column], name: str) -> DataFrame:
+    """Add a column of exact positions from 0 in a total order.
+
+    Sorts by range over all executors and adds to each partition's local numbers the rows before it: no executor
+    ever holds more than its share, unlike a window without partitions. The result is persisted.
+    """
+    local = frame.sort(*order).select("*", F.monotonically_increasing_id().alias("_id"))
+    local = local.withColumns({"_partition": F.shiftright("_id", 33), "_local": F.col("_id").bitwiseAND(2**33 - 1)})
+    local = local.persist(StorageLevel.MEMORY_AND_DISK)
+    counts = {row["_partition"]: row["count"] for row in local.groupBy("_partition").count().collect()}
+    offset, before = F.lit(0), 0
+    for partition in sorted(counts):
+        offset = F.when(F.col("_partition") == partition, F.lit(before)).otherwise(offset)
+        before += counts[partition]
+    return local.withColumn(name, (F.col("_local") + offset).cast("bigint")).drop("_id", "_partition", "_local")

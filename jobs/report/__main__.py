@@ -1,0 +1,58 @@
+"""Write a night's summary and report, and record it in MLflow: `python -m jobs.report --config URI`."""
+
+import json
+import logging
+from typing import Any
+
+from jobs.report.history import earlier_nights, read_summaries
+from jobs.report.page import render_page
+from jobs.report.samples import TableReader, read_counts, sample_profiles, sample_rejects, sample_users
+from jobs.report.summary import build_summary
+from jobs.report.summary_text import render_text
+from jobs.report.tracking import track_night
+from schemas.config import RunConfig
+from schemas.errors import LakeError
+from schemas.manifest import Manifest, read_manifest
+from schemas.night import Task, night_task, run_folder, task_arguments, task_records
+from schemas.storage import write_text
+
+log = logging.getLogger("nightrec.report")
+
+
+def report(task: Task) -> dict[str, Any]:
+    """Write `summary.json` and `report.html` into the run's folder, then the MLflow run; returns the summary.
+
+    The files are there before MLflow is asked: a tracking server that is down fails the task, not the report.
+    """
+    config, folder, reader = task.config, run_folder(task.config.lake, task.config.run_id), TableReader(task)
+    records = task_records(config)
+    summary = build_summary(config, records, reader.rows("evaluations"), read_counts(reader), newest_manifest(config))
+    samples = {"users": sample_users(reader), "profiles": sample_profiles(reader), "rejects": sample_rejects(reader)}
+    summary |= {"report": f"{folder}/report.html", "unreadable_tables": reader.unreadable}
+    earlier = earlier_nights(read_summaries(config.lake), config)
+    page = render_page(summary, config.model_dump(mode="json"), samples, earlier)
+    write_text(summary["report"], page)
+    write_text(f"{folder}/summary.json", json.dumps(summary, indent=2))
+    summary["mlflow"] = track_night(config, summary, page)
+    write_text(f"{folder}/summary.json", json.dumps(summary, indent=2))
+    task.counters.update(report=summary["report"], earlier_nights=len(earlier), mlflow=summary["mlflow"])
+    return summary
+
+
+def newest_manifest(config: RunConfig) -> Manifest | None:
+    """What consumers may read of the night; None while it has not been published."""
+    try:
+        return read_manifest(config.lake, config.night)
+    except LakeError:
+        return None
+
+
+def main() -> None:
+    """Entry point."""
+    with night_task("report", task_arguments("Report of a night")) as task:
+        summary = report(task)
+    log.info("report: %s\n%s", summary["report"], render_text(summary))
+
+
+if __name__ == "__main__":
+    main()

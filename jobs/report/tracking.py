@@ -1,0 +1,170 @@
+"""One MLflow run per night and configuration, in the experiment `nightrec/<source name>`.
+
+A rerun of the same night with the same configuration (everything but the run id) goes into the *same* MLflow
+run, found by its tags: parameters are equal by definition, metrics get one more point, artifacts are replaced,
+and `nightrec.attempts` counts up. So the experiment reads as one line per night, however often it was repaired.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.report.history import Summary
+from schemas.config import RunConfig
+from schemas.lake import Lake
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# Batches as large as MLflow takes; longer values are cut, not refused.
+BATCH = 100
+LONGEST = 500
+
+
+def track_night(config: RunConfig, summary: Summary, page: str) -> dict[str, str]:
+    """Record a night in MLflow; returns `tracking_uri`, `experiment` and `run_id`.
+
+    Raises MlflowException where the store cannot be reached.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ALLOW_MODEL_CODE_EXECUTION", "false")
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = MlflowClient(tracking_uri=prepare_store(config.mlflow_tracking_uri))
+    name = f"nightrec/{config.source.name}"
+    run_id = _run(client, _experiment(client, name, config.mlflow_tracking_uri), config)
+    now = int(time.time() * 1000)
+    parameters = flatten(config.model_dump(mode="json", exclude={"run_id"}))
+    for chunk in _chunks([Param(k, v[:LONGEST]) for k, v in parameters.items()]):
+        client.log_batch(run_id, params=chunk)
+    for chunk in _chunks([Metric(k, v, now, 0) for k, v in metrics_of(summary).items()]):
+        client.log_batch(run_id, metrics=chunk)
+    for chunk in _chunks([RunTag(k, v) for k, v in tags_of(summary).items()]):
+        client.log_batch(run_id, tags=chunk)
+    client.log_inputs(run_id, datasets=_datasets(config, summary))
+    _artifacts(client, run_id, config, summary, page)
+    client.set_terminated(run_id, "FINISHED" if summary["status"] == "success" else "FAILED")
+    return {"tracking_uri": config.mlflow_tracking_uri, "experiment": name, "run_id": run_id}
+
+
+def prepare_store(uri: str) -> str:
+    """Create the folder of an SQLite store that does not exist yet; returns the URI."""
+    folder = _sqlite_folder(uri)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return uri
+
+
+def flatten(document: Any, prefix: str = "") -> dict[str, str]:
+    """Nested mappings as dotted names and texts; lists as JSON. MLflow takes only letters, digits and `_-. :/`."""
+    if isinstance(document, Mapping):
+        return {k: v for key, value in document.items() for k, v in flatten(value, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): document if isinstance(document, str) else json.dumps(document)}
+
+
+def metrics_of(summary: Summary) -> dict[str, float]:
+    """The night's numbers under names that MLflow allows: `ndcg_10_ranker`, `ndcg_10_ranker.new_users`, ..."""
+    found = {
+        f"{metric.replace('@', '_')}_{model}{'' if part == 'all' else f'.{part}'}": value
+        for model, parts in summary["metrics"].items()
+        for part, values in parts.items()
+        for metric, value in values.items()
+    }
+    found |= {f"seconds.{task['name']}": task["seconds"] for task in summary["tasks"]}
+    found |= {f"peak_rss_mb.{task['name']}": task["peak_rss_mb"] for task in summary["tasks"]}
+    found |= {f"rows.{name}": table["rows"] for name, table in summary["tables"].items()}
+    found |= {f"quarantined.{e}": sum(reasons.values()) for e, reasons in summary["quarantined"].items()}
+    for kind, counts in summary["profiles"].items():
+        found |= {f"profiles_{kind}.{state}": counts[state] for state in ("written", "reused")}
+        found |= {f"profiles_{kind}.{state}": sum(counts[state].values()) for state in ("fallback", "rejected")}
+    found |= {f"tokens.{name}": summary["tokens"][name] for name in ("spent", "prompt", "output", "budget")}
+    found |= {"generation_seconds": summary["generation_seconds"], "wall_seconds": summary["wall_seconds"]}
+    return {name: float(value) for name, value in found.items()}
+
+
+def tags_of(summary: Summary) -> dict[str, str]:
+    """Tags of a night: its run, state, and the version of each table."""
+    tags = {
+        "nightrec.run_id": summary["run_id"],
+        "nightrec.status": summary["status"],
+        "nightrec.code_version": summary["code_version"],
+        "nightrec.same_content": str(summary["same_content"]).lower(),
+        "nightrec.best_single_source": str(summary["best_single_source"]),
+    }
+    return tags | {f"nightrec.table.{name}": str(table["version"]) for name, table in summary["tables"].items()}
+
+
+def _experiment(client: "MlflowClient", name: str, uri: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        folder = _sqlite_folder(uri)
+        # Beside the store, so that it does not depend on the folder in which a task happens to run.
+        location = (folder / "artifacts" / name).as_uri() if folder else None
+        try:
+            return client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another night of the source was faster
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+def _run(client: "MlflowClient", experiment: str, config: RunConfig) -> str:
+    night, digest = config.night.isoformat(), config.config_hash
+    found = client.search_runs(
+        [experiment],
+        f"tags.`nightrec.run_date` = '{night}' and tags.`nightrec.config_hash` = '{digest}'",
+        max_results=1,
+        order_by=["attributes.start_time ASC"],
+    )
+    if found:
+        attempts = int(found[0].data.tags.get("nightrec.attempts", "1")) + 1
+        client.set_tag(found[0].info.run_id, "nightrec.attempts", str(attempts))
+        return str(found[0].info.run_id)
+    tags = {"nightrec.run_date": night, "nightrec.config_hash": digest, "nightrec.attempts": "1"}
+    return str(client.create_run(experiment, tags=tags, run_name=night).info.run_id)
+
+
+def _datasets(config: RunConfig, summary: Summary) -> list[Any]:
+    """The night's tables as MLflow datasets: source, version, and the content's hash as digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    lake = Lake(config.lake)
+    return [
+        DatasetInput(
+            Dataset(
+                name=name,
+                digest=table["content_hash"][:32],
+                source_type="delta_table",
+                source=json.dumps({"path": lake.uri(name), "delta_table_version": table["version"]}),
+                profile=json.dumps({"num_rows": table["rows"]}),
+            ),
+            [InputTag("mlflow.data.context", "nightrec")],
+        )
+        for name, table in summary["tables"].items()
+    ]
+
+
+def _artifacts(client: "MlflowClient", run_id: str, config: RunConfig, summary: Summary, page: str) -> None:
+    from jobs.report.figure import metric_figure
+
+    client.log_text(run_id, config.model_dump_json(indent=2), "config.json")
+    client.log_text(run_id, json.dumps(dict(summary), indent=2), "summary.json")
+    client.log_text(run_id, page, "report.html")
+    if summary["metrics"]:
+        client.log_figure(run_id, metric_figure(summary["metrics"], summary["run_date"]), "plots/metrics.png")
+
+
+def _sqlite_folder(uri: str) -> Path | None:
+    return Path(uri.removeprefix("sqlite:///")).expanduser().absolute().parent if uri.startswith("sqlite:///") else None
+
+
+def _chunks(entries: Sequence[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(entries), BATCH):
+        yield list(entries[start : start + BATCH])

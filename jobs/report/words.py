@@ -1,0 +1,62 @@
+"""Numbers, names and dates as the report writes them."""
+
+from datetime import datetime
+
+LABELS = {
+    "ranker": "Ranker",
+    "ease": "EASE",
+    "item_item": "Item-item",
+    "text": "Text similarity",
+    "popularity": "Popularity, recent",
+    "popularity_recent": "Popularity, recent",
+    "popularity_all_time": "Popularity, all time",
+    "ndcg@10": "NDCG@10",
+    "recall@20": "Recall@20",
+    "coverage@10": "Coverage@10",
+    "llm": "Model",
+    "all": "All users",
+}
+
+
+def label(name: str) -> str:
+    """A technical name in words."""
+    return LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def number(value: float | None) -> str:
+    """A count with thousands separated."""
+    return "unknown" if value is None else f"{value:,.0f}"
+
+
+def figure(value: float | None) -> str:
+    """A count, or a metric below one with its decimals."""
+    if value is None:
+        return "unknown"
+    return f"{value:.4f}" if value != int(value) and abs(value) < 1 else f"{value:,.0f}"
+
+
+def percent(value: float) -> str:
+    """A share in percent, with decimals where it is small."""
+    return f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration as an engineer reads it: 8.4 s, 4 min 06 s, 2 h 05 min."""
+    if value is None:
+        return "unknown"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def day(value: str) -> str:
+    """A date in words: 23 April 1998."""
+    moment = datetime.fromisoformat(value)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def day_short(value: str) -> str:
+    """A date in few letters: 23 Apr."""
+    moment = datetime.fromisoformat(value)
+    return f"{moment.day} {moment:%b}"

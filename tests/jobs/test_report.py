@@ -1,0 +1,472 @@
+"""The report of a small, made-up night: what is written, what it says, and that titles stay data."""
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.report.__main__ import report
+from jobs.report.samples import choose_users, spread
+from schemas.config import RunConfig, freeze
+from schemas.lake import Lake
+from schemas.manifest import publish_night
+from schemas.night import night_task, run_folder, save_config
+from schemas.storage import read_text, resolve, write_text
+from schemas.tables import TABLES
+
+NIGHT = date(1998, 4, 23)
+AS_OF = datetime(1998, 4, 23, tzinfo=UTC)
+USERS, ITEMS = 40, 60
+EVIL = "<script>alert('x')</script> & Sons (1997)"
+WORDS = ("Midnight Harbor", "Paper Lanterns", "The Quiet Orchard", "Northern Signal", "A Cold Winter", "Glass Rivers")
+GENRES = ("Drama", "Comedy", "Thriller", "Sci-Fi", "Romance")
+TASKS = {
+    "ingest": (["interactions", "items", "users", "feedback", "requests", "quarantine"], 41.0, 1_480),
+    "histories": (["user_histories", "splits"], 38.2, 1_510),
+    "item_documents": (["item_documents", "item_statistics"], 24.6, 1_390),
+    "item_profiles": (["item_profiles", "item_profile_rejects"], 131.4, 2_350),
+    "user_profiles": (["user_profiles", "user_profile_rejects"], 88.3, 2_310),
+    "embeddings": (["item_embeddings", "user_embeddings"], 47.9, 1_840),
+    "candidates": (["candidates"], 33.0, 1_120),
+    "ranking": (["recommendations", "offline_rankings"], 18.4, 940),
+    "explanations": (["explanations"], 7.7, 620),
+    "evaluation": (["evaluations"], 29.5, 1_420),
+    "publish_night": (["runs"], 2.1, 210),
+}
+QUALITY = {
+    "ranker": 1.0,
+    "ease": 0.94,
+    "item_item": 0.83,
+    "popularity": 0.61,
+    "popularity_all_time": 0.42,
+    "text": 0.28,
+}
+
+
+def make_config(folder, night: date = NIGHT, run_id: str = "first", **overrides) -> RunConfig:
+    entity = {"format": "csv", "path": "unused.csv"}
+    document = {
+        "lake": str(folder / "lake"),
+        "mlflow_tracking_uri": f"sqlite:///{folder}/tracking/mlflow.db",
+        "generator": {"backend": "fake", "path": "unused"},
+        "encoder": {"backend": "fake", "path": "unused"},
+        "source": {
+            "name": "made-up",
+            "interactions": {**entity, "columns": {"user_id": "u", "item_id": "i", "timestamp": "t"}},
+            "items": {**entity, "columns": {"item_id": "i", "title": "t"}},
+        },
+    }
+    return freeze(document, run_date=night, run_id=run_id, **overrides)
+
+
+def title(item: int) -> str:
+    return EVIL if item == 7 else f"{WORDS[item % len(WORDS)]} {'I' * (item // len(WORDS) % 4) or 'IV'} ({1940 + item})"
+
+
+def history(user: int) -> list[dict]:
+    items = [(user * 7 + k * 3) % ITEMS for k in range(2 + user)]
+    seen = dict.fromkeys(items)
+    return [
+        {"item_id": f"i{i:02d}", "timestamp": AS_OF - timedelta(days=k + 1), "rating": float(1 + i % 5), "weight": 1.0}
+        for k, i in enumerate(seen)
+    ]
+
+
+def profile(source: str, reason: str | None, **columns) -> dict:
+    llm = source == "llm"
+    common = {"as_of": AS_OF, "source": source, "reason": reason, "generation_key": "k", "prompt_version": "1"}
+    cost = {"prompt_tokens": 150 if llm else 0, "output_tokens": 31 if llm else 0}
+    made = {"model": "SmolLM2" if llm else None, "model_revision": "r" if llm else None, "generated_on": NIGHT}
+    return {**common, **cost, **made, **columns}
+
+
+def origin(index: int) -> tuple[str, str | None]:
+    return ("llm", None) if index % 3 else ("template", "rejected" if index % 2 else "over_budget")
+
+
+def reject(**columns) -> dict:
+    common = {"generation_key": "k", "model": "SmolLM2", "prompt_version": "1", "generated_on": NIGHT}
+    return {**common, "reason": "copied_example", "output": "A film about <b>nothing</b>, about nothing.", **columns}
+
+
+def item_rows() -> dict[str, list[dict]]:
+    ids = [f"i{i:02d}" for i in range(ITEMS)]
+    genre = [[GENRES[i % 5], GENRES[(i + 2) % 5]] for i in range(ITEMS)]
+    summary = "A restrained story about two people who meet in a harbour town and keep a secret."
+    return {
+        "items": [
+            {"item_id": i, "title": title(n), "description": None, "categories": genre[n], "texts": []}
+            for n, i in enumerate(ids)
+        ],
+        "item_statistics": [
+            {
+                "item_id": i,
+                "as_of": AS_OF,
+                "n_interactions": 500 - 7 * n,
+                "n_users": 300,
+                "n_last_7_days": 3,
+                "n_last_30_days": 9,
+                "trend": 1.0,
+                "mean_rating": 3.5,
+                "first_timestamp": None,
+                "last_timestamp": None,
+            }
+            for n, i in enumerate(ids)
+        ],
+        "item_profiles": [
+            profile(*origin(n), item_id=i, summary=summary, audience="Adults who like slow drama", themes=genre[n])
+            for n, i in enumerate(ids)
+        ],
+        "item_profile_rejects": [reject(item_id=i) for i in ids[:5]],
+    }
+
+
+def user_rows() -> dict[str, list[dict]]:
+    ids = [f"u{u:02d}" for u in range(USERS)]
+    lists = {u: [(n * 5 + rank * 11 + 3) % ITEMS for rank in range(12)] for n, u in enumerate(ids)}
+    text = f"Because you watched {title(3)} and {title(9)}, which the same people watch."
+    return {
+        "user_histories": [
+            {
+                "user_id": u,
+                "as_of": AS_OF,
+                "items": history(n),
+                "n_items": len(history(n)),
+                "n_interactions": 2 + n,
+                "first_timestamp": AS_OF - timedelta(days=90),
+                "last_timestamp": AS_OF - timedelta(days=1),
+            }
+            for n, u in enumerate(ids)
+        ],
+        "user_profiles": [
+            profile(
+                *origin(n),
+                user_id=u,
+                summary="Likes quiet dramas and clever thrillers.",
+                likes=["drama"],
+                evidence=["i01"],
+            )
+            for n, u in enumerate(ids)
+        ],
+        "user_profile_rejects": [reject(user_id=ids[0], reason="invalid_json")],
+        "recommendations": [
+            {
+                "user_id": u,
+                "rank": r + 1,
+                "item_id": f"i{i:02d}",
+                "score": 1 - r / 20,
+                "arm": "default",
+                "sources": ["ease", "popularity"],
+            }
+            for u, items in lists.items()
+            for r, i in enumerate(items)
+        ],
+        "explanations": [
+            {
+                "user_id": u,
+                "rank": r + 1,
+                "item_id": f"i{i:02d}",
+                "text": text,
+                "style": "template",
+                "evidence": [{"item_id": "i03", "contribution": 0.7}],
+            }
+            for u, items in lists.items()
+            for r, i in enumerate(items)
+        ],
+        "candidates": [
+            {
+                "window": w,
+                "user_id": u,
+                "item_id": f"i{i:02d}",
+                "item_count": 9,
+                "item_recent_count": 1,
+                "user_count": 5,
+            }
+            for w in ("serving", "test")
+            for u in ids
+            for i in range(30)
+        ],
+    }
+
+
+def evaluation_rows(level: float) -> list[dict]:
+    sizes = {"all": 140, "warm_users": 96, "new_users": 44, "warm_items": 140, "new_items": 31}
+    weights = {"all": 1.0, "warm_users": 1.05, "new_users": 0.9, "warm_items": 1.02, "new_items": 0.12}
+    base = {"ndcg@10": level, "recall@20": level * 1.4, "coverage@10": 0.31}
+    return [
+        {
+            "model": m,
+            "protocol": "time_split",
+            "slice": s,
+            "metric": k,
+            "value": v * q * weights[s],
+            "n_users": sizes[s],
+        }
+        for m, q in QUALITY.items()
+        for s in sizes
+        for k, v in base.items()
+        if not (k.startswith("coverage") and s != "all")
+    ]
+
+
+def other_rows() -> dict[str, list[dict]]:
+    events = [
+        {"user_id": f"u{u:02d}", "item_id": e["item_id"], "timestamp": e["timestamp"], "rating": 3.0, "weight": 1.0}
+        for u in range(USERS)
+        for e in history(u)
+    ]
+    return {
+        "interactions": [{**event, "event_type": None} for event in events],
+        "splits": [{**event, "split": "train"} for event in events],
+        "quarantine": [
+            {"entry": n, "entity": "interactions", "reason": "unknown_item", "rows": 1, "row": "{}"} for n in range(9)
+        ],
+    }
+
+
+def counters(config: RunConfig, rows: dict[str, list[dict]]) -> dict[str, dict]:
+    n = len(rows["interactions"])
+    features = ("ease_score", "item_item_score", "popularity_rank", "text_score", "item_age_days", "user_count")
+    tokens = {"prompt_tokens": 44_100, "output_tokens": 9_870, "generation_seconds": 96.5}
+    return {
+        "ingest": {
+            "rows_in": {"interactions": n + 14, "items": ITEMS + 1, "users": 0},
+            "rows_out": {"interactions": n, "items": ITEMS, "users": 0},
+            "quarantined": {
+                "interactions": {"unknown_item": 9, "duplicate": 4, "bad_timestamp": 1},
+                "items": {"missing_title": 1},
+            },
+        },
+        "item_profiles": {
+            "written": 27,
+            "reused": 13,
+            "fallback": {"over_budget": 10, "rejected": 10},
+            "rejected": {"copied_example": 5, "repetition": 4, "not_grounded": 3},
+            **tokens,
+        },
+        "user_profiles": {
+            "written": 26,
+            "reused": 0,
+            "fallback": {"over_budget": 7, "rejected": 7},
+            "rejected": {},
+            **tokens,
+        },
+        "embeddings": {"encoded": 143, "reused": 17},
+        "candidates": {
+            "tuned": {"ease": {"l2": 300.0, "half_life": 10}, "popularity": {"days": 7}, "text": {"half_life": 3}},
+            "validation_ndcg": {"ease": 0.081, "popularity": 0.052, "text": 0.031},
+        },
+        "ranking": {
+            "trees": 84,
+            "gate": {"serves": "ranker", "why": "validation NDCG@10 above every single source"},
+            "feature_importance": {name: 400.0 / (k + 1) ** 1.3 for k, name in enumerate(features)},
+        },
+        "explanations": {"by_kind": {"item_item": 380, "popularity": 100}},
+    }
+
+
+def publish(task, table: str, rows: list[dict]) -> None:
+    stage = task.stage(table)
+    filesystem, path = resolve(stage.uri)
+    filesystem.create_dir(path, recursive=True)
+    # Columns that the report does not read may stay null here.
+    schema = pa.schema([column.with_nullable(True) for column in TABLES[table].schema])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), f"{path}/part-0.parquet")
+    lake = Lake(task.config.lake)
+    published = lake.publish(stage, lambda table, files: [], {"run_id": task.config.run_id, "inputs": {}})
+    task.outputs[table] = {key: value for key, value in vars(published).items() if key != "table"}
+
+
+def make_night(config: RunConfig, tasks=tuple(TASKS), level: float = 0.09) -> str:
+    """Publish a night's tables through the lake and leave the tasks' records with round figures."""
+    uri = save_config(config)
+    rows = {**item_rows(), **user_rows(), **other_rows(), "evaluations": evaluation_rows(level)}
+    figures, started = counters(config, rows), datetime.combine(config.night, datetime.min.time(), UTC).timestamp()
+    for name in tasks:
+        tables, took, peak = TASKS[name]
+        if name == "publish_night":
+            publish_night(uri)
+        else:
+            with night_task(name, uri) as task:
+                for table in tables:
+                    publish(task, table, rows.get(table, []))
+                task.counters.update(figures.get(name, {}))
+        path = f"{run_folder(config.lake, config.run_id)}/tasks/{name}.json"
+        record = json.loads(read_text(path)) | {"seconds": took, "cpu_seconds": took * 1.4, "peak_rss_mb": peak}
+        write_text(path, json.dumps(record | {"started": started}))
+        started += 0.5 if name == "histories" else took + 1.5
+    return uri
+
+
+def make_report(config: RunConfig, **night) -> tuple[dict, str]:
+    """Make a night and its report; returns the summary as stored and the page."""
+    with night_task("report", make_night(config, **night)) as task:
+        report(task)
+    folder = run_folder(config.lake, config.run_id)
+    return json.loads(read_text(f"{folder}/summary.json")), read_text(f"{folder}/report.html")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory):
+    """Two nights, the second a better one; the summary and page of the second."""
+    folder = tmp_path_factory.mktemp("night")
+    make_report(make_config(folder, NIGHT - timedelta(days=1), "earlier"), level=0.08)
+    config = make_config(folder)
+    return config, *make_report(config)
+
+
+def test_the_summary_holds_the_nights_figures(night):
+    config, summary, _ = night
+    assert summary["status"] == "success"
+    assert summary["rows_balanced"] == {"interactions": True, "items": True, "users": True}
+    assert summary["best_single_source"] == "ease"
+    assert summary["ranker_vs_best"]["ratio"] == pytest.approx(1 / 0.94)
+    assert summary["tokens"]["spent"] == 2 * (44_100 + 9_870)
+    assert summary["counts"]["users_served"] == USERS
+    assert summary["counts"]["serving_candidates"] == USERS * 30
+    assert summary["published"]["sequence"] == 2
+    assert summary["published"]["tables"] == 21
+    assert summary["config_hash"] == config.config_hash
+
+
+def test_the_page_is_self_contained_and_runs_no_script(night):
+    page = night[2]
+    assert "<script" not in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#)|url\(|@import""", page)
+    assert "default-src 'none'" in page
+
+
+def test_a_title_with_markup_is_shown_as_text(night):
+    page = night[2]
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; Sons" in page
+    assert "<b>nothing</b>" not in page
+
+
+def test_the_page_shows_ten_users_with_titles_and_explanations(night):
+    page = night[2]
+    assert len(re.findall(r"<b>User u\d\d</b>\s*<span class=\"small soft activity\">", page)) == 10
+    assert "Because you watched" in page
+    assert title(3) in page
+
+
+def test_the_page_compares_with_the_night_before(night):
+    page = night[2]
+    assert "+12.5% since 22 Apr" in page
+    assert "NDCG@10 over nights by model" in page
+
+
+def test_every_tag_of_the_page_is_closed(night):
+    from html.parser import HTMLParser
+
+    void = {"meta", "link", "br", "hr", "img", "input"}
+
+    class Nesting(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open: list[str] = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in void:
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+        def handle_startendtag(self, tag, attrs):
+            pass
+
+    parser = Nesting()
+    parser.feed(night[2])
+    assert parser.open == []
+
+
+def test_mlflow_has_one_run_per_night_with_the_evidence(night):
+    from mlflow import MlflowClient
+
+    config, summary, _ = night
+    client = MlflowClient(tracking_uri=config.mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name("nightrec/made-up")
+    run = client.get_run(summary["mlflow"]["run_id"])
+    assert run.info.run_name == "1998-04-23"
+    assert run.data.metrics["ndcg_10_ranker"] == pytest.approx(0.09)
+    assert run.data.metrics["seconds.ranking"] == pytest.approx(18.4)
+    assert run.data.params["ranking.top_k"] == "20"
+    assert run.data.tags["nightrec.table.recommendations"] == str(summary["tables"]["recommendations"]["version"])
+    assert {d.dataset.name for d in run.inputs.dataset_inputs} == set(summary["tables"])
+    names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"config.json", "report.html", "summary.json", "plots"} <= names
+    assert experiment.artifact_location.endswith("/tracking/artifacts/nightrec/made-up")
+    assert len(client.search_runs([experiment.experiment_id])) == 2
+
+
+def test_a_rerun_says_so_and_goes_into_the_same_mlflow_run(tmp_path):
+    from mlflow import MlflowClient
+
+    first, _ = make_report(make_config(tmp_path))
+    again, page = make_report(make_config(tmp_path, run_id="second"))
+    assert again["same_content"]
+    assert again["published"] == first["published"]
+    assert set(again["unchanged_tables"]) == set(again["tables"]) - {"runs"}
+    assert "same content as before" in page
+    assert again["mlflow"]["run_id"] == first["mlflow"]["run_id"]
+    run = MlflowClient(tracking_uri=first["mlflow"]["tracking_uri"]).get_run(first["mlflow"]["run_id"])
+    assert run.data.tags["nightrec.attempts"] == "2"
+    assert run.data.tags["nightrec.run_id"] == "second"
+
+
+def test_a_half_failed_night_still_has_a_report(tmp_path):
+    config = make_config(tmp_path)
+    uri = make_night(config, tasks=("ingest", "histories", "item_documents"))
+    with pytest.raises(RuntimeError), night_task("item_profiles", uri):
+        raise RuntimeError("the <model> file is corrupted")
+    with night_task("report", uri) as task:
+        summary = report(task)
+    page = read_text(summary["report"])
+    assert summary["status"] == "failed"
+    assert summary["published"] is None
+    assert "ranking" in summary["missing"]["tasks"]
+    assert "the &lt;model&gt; file is corrupted" in page
+    assert "No evaluation was published" in page
+
+
+def test_a_night_without_any_record_still_has_a_report(tmp_path):
+    config = make_config(tmp_path)
+    with night_task("report", save_config(config)) as task:
+        summary = report(task)
+    assert summary["status"] == "incomplete"
+    assert "Tasks did not run" in read_text(summary["report"])
+
+
+def test_a_tracking_server_that_is_down_fails_the_task_but_not_the_report(tmp_path, monkeypatch):
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    config = make_config(tmp_path, mlflow_tracking_uri="http://127.0.0.1:9")
+    with pytest.raises(MlflowException), night_task("report", make_night(config)) as task:
+        report(task)
+    assert "Ten users" in read_text(f"{run_folder(config.lake, config.run_id)}/report.html")
+
+
+def test_reporting_twice_gives_the_same_page(tmp_path):
+    config = make_config(tmp_path)
+    _, first = make_report(config)
+    with night_task("report", f"{run_folder(config.lake, config.run_id)}/config.json") as task:
+        report(task)
+    assert read_text(f"{run_folder(config.lake, config.run_id)}/report.html") == first
+
+
+def test_users_are_sampled_from_every_tenth_of_activity_and_described_ones_preferred():
+    activity = [{"user_id": f"u{n:03d}", "n_items": n + 1} for n in range(100)]
+    chosen = choose_users(activity, {f"u{n:03d}" for n in range(0, 100, 10)})
+    assert [user["n_items"] for user in chosen] == list(range(1, 101, 10))
+    assert [user["user_id"] for user in choose_users(activity[:3], set())] == ["u000", "u001", "u002"]
+    assert choose_users([], set()) == []
+
+
+def test_spread_keeps_both_ends_and_never_repeats():
+    assert spread([1, 2, 3, 4, 5], 3) == [1, 3, 5]
+    assert spread([1, 2], 3) == [1, 2]
+    assert spread([], 3) == []
