@@ -1,0 +1,153 @@
+"""What each task of the night reads and publishes, how long it may take, and what to do when it fails."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from schemas.tables import TABLES
+
+HOME = Path(os.environ.get("NIGHTREC_HOME") or Path(__file__).resolve().parents[1])
+"""The folder that holds jobs/, ray_tasks/ and infra/: a checkout, or where the wheel is installed."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task: the tables it reads and publishes, its time limit in minutes, and advice for 6 a.m."""
+
+    publishes: tuple[str, ...]
+    reads: tuple[str, ...]
+    minutes: int
+    does: str
+    on_failure: str
+
+    @property
+    def limit(self) -> timedelta:
+        """Time after which the task is killed."""
+        return timedelta(minutes=self.minutes)
+
+    @property
+    def doc_md(self) -> str:
+        """The text that the Airflow UI shows beside the task."""
+        published = "\n".join(f"- `{name}`: {TABLES[name].description}" for name in self.publishes)
+        reads = ", ".join(f"`{name}`" for name in self.reads) or "no table"
+        return (
+            f"{self.does}\n\n**Reads** {reads}.\n\n**Publishes**\n{published or '- no table'}\n\n"
+            f"**When it fails:** {self.on_failure}"
+        )
+
+
+STEPS = {
+    "freeze_config": Step(
+        publishes=(),
+        reads=(),
+        minutes=5,
+        does="Validates the YAML file and the Params once, and writes the frozen configuration that all tasks read.",
+        on_failure="The log lists every problem of the configuration at once. Mend the file (or the Params) and "
+        "trigger again. `cannot write` means that the lake's folder or bucket refuses this user.",
+    ),
+    "ingest": Step(
+        publishes=("interactions", "items", "users", "feedback", "requests", "quarantine"),
+        reads=(),
+        minutes=120,
+        does="Spark. Reads the sources up to the run date, types and deduplicates them, and counts every dropped row.",
+        on_failure="A source error names the file and what was expected there (path, delimiter, columns). "
+        "`NothingToDo` means that no row is before the run date: check `run_date`.",
+    ),
+    "histories": Step(
+        publishes=("user_histories", "splits"),
+        reads=("interactions",),
+        minutes=60,
+        does="Spark. Orders what each user did before the run date, and splits the interactions by time.",
+        on_failure="Memory errors: raise `NIGHTREC_DRIVER_MEMORY` or `features.shuffle_partitions`. "
+        "`NothingToDo` means that no user is left: see `features.min_user_interactions`.",
+    ),
+    "item_documents": Step(
+        publishes=("item_documents", "item_statistics"),
+        reads=("items", "interactions"),
+        minutes=60,
+        does="Spark. Cleans the text of each item, hashes it, and counts its interactions and their trend.",
+        on_failure="Memory errors: lower `features.document_characters` or raise `NIGHTREC_DRIVER_MEMORY`.",
+    ),
+    "item_profiles": Step(
+        publishes=("item_profiles", "item_profile_rejects"),
+        reads=("item_documents", "item_statistics"),
+        minutes=360,
+        does="Ray. The language model writes the most valuable missing profiles within the night's budget; "
+        "the others come from the template. A profile whose evidence did not change is never written again.",
+        on_failure="`ModelError` names the file that is absent or corrupted. A budget of 0 skips the model. "
+        "What was generated before the failure is only paid again if it had not been published.",
+    ),
+    "user_profiles": Step(
+        publishes=("user_profiles", "user_profile_rejects"),
+        reads=("user_histories", "item_documents", "item_profiles"),
+        minutes=360,
+        does="Ray. As for items, from each user's recent history, with the budget that items left.",
+        on_failure="As for `item_profiles`.",
+    ),
+    "embeddings": Step(
+        publishes=("item_embeddings", "user_embeddings"),
+        reads=("item_profiles", "user_profiles", "item_documents"),
+        minutes=180,
+        does="Ray. Encodes the texts that changed into unit vectors.",
+        on_failure="`ModelError` names the encoder's folder. Memory errors: lower `encoder.batch_size` or `actors`.",
+    ),
+    "candidates": Step(
+        publishes=("candidates",),
+        reads=("user_histories", "splits", "item_statistics", "item_embeddings", "user_embeddings"),
+        minutes=240,
+        does="Ray. Four sources propose items per user, each with its score: popularity, EASE, text, item-item.",
+        on_failure="Memory errors: EASE needs items² x 8 bytes; lower `candidates.block_size` or `per_source`.",
+    ),
+    "ranking": Step(
+        publishes=("recommendations", "offline_rankings"),
+        reads=("candidates", "splits", "user_histories", "item_statistics"),
+        minutes=240,
+        does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published.",
+        on_failure="Too little data for a validation window: raise `evaluation.validation_share`.",
+    ),
+    "explanations": Step(
+        publishes=("explanations",),
+        reads=("recommendations", "candidates", "user_histories", "items"),
+        minutes=120,
+        does="Ray. Says for each recommendation which items of the history caused it.",
+        on_failure="The audit names the expectation that failed; the staged files are kept for a look.",
+    ),
+    "evaluation": Step(
+        publishes=("evaluations",),
+        reads=("offline_rankings", "splits", "items"),
+        minutes=60,
+        does="Spark. NDCG, recall and coverage of the ranker and the baselines on the test window.",
+        on_failure="Nothing is published to consumers yet: mend it, clear this task, and the night goes on.",
+    ),
+    "publish_night": Step(
+        publishes=("runs",),
+        reads=tuple(name for name in TABLES if name != "runs"),
+        minutes=15,
+        does="Appends the night's row to the manifest. Only now does the night exist for consumers.",
+        on_failure="The error names the tables that are missing and the tasks that failed: clear those. "
+        "`PublishConflict` means that another run published this night meanwhile: the retry goes on top of it. "
+        "To go back: `schemas.manifest.go_back(lake, run_date, sequence)`.",
+    ),
+    "report": Step(
+        publishes=(),
+        reads=("runs", "evaluations", "recommendations", "explanations", "item_profiles", "user_profiles"),
+        minutes=30,
+        does="Writes the night's HTML report and summary below `_runs/`, and logs the night to MLflow.",
+        on_failure="The night is published all the same. Check that the MLflow server answers, then clear this task.",
+    ),
+}
+
+DAG_DOC = """
+### Nightly recommendations
+
+Turns interactions and an item catalogue into profiles, candidates, ranked and explained recommendations, and
+publishes them as Delta tables. One YAML file describes the data (Param `source`); the other Params override it.
+
+- **Run date.** Only events before its midnight (UTC) are seen. It is the Param, else what the file says, else the
+  end of the data interval; never the clock.
+- **Rerun.** Any task may be cleared, and any night triggered again: equal content is not committed twice, profiles
+  are not paid twice, and consumers keep the last complete night until `publish_night` has succeeded.
+- **When it fails.** The failed task's log ends with the reason and the folder of the run's records; its
+  documentation (task -> Details) says what to do.
+"""
