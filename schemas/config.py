@@ -198,12 +198,24 @@ class Candidates(Section):
     """Candidate sources; every grid is tuned by NDCG@10 on the validation window."""
 
     per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
-    popularity_days: tuple[float, ...] = Field((1, 3, 7, 14, 30, 90, 365), min_length=1, description="Windows tried")
+    popularity_days: tuple[float, ...] = Field(
+        (1, 3, 7, 14, 30, 60, 90, 180, 365, 1_000), min_length=1, description="Windows tried"
+    )
     ease_l2: tuple[float, ...] = Field(
-        (30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000), min_length=1, description="Regularisation tried"
+        (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000), min_length=1, description="Tried for EASE"
+    )
+    item_item_neighbours: tuple[int, ...] = Field(
+        (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000), min_length=1, description="Nearest items kept per item, values tried"
+    )
+    item_item_shrinkage: tuple[float, ...] = Field(
+        (0, 10, 30, 100, 300, 1_000, 3_000, 10_000), min_length=1, description="Added to the cosine's denominator"
     )
     history_half_life: tuple[float, ...] = Field(
-        (0, 3, 10, 30, 100), min_length=1, description="Half-life of a history item in positions; 0 is no decay"
+        (0, 1, 3, 10, 30, 100, 300), min_length=1, description="Half-life of a history item in positions; 0 is no decay"
+    )
+    tuning_users: int = Field(1_000, ge=10, description="Users of the validation window that sources are tuned on")
+    max_core_items: int = Field(
+        15_000, ge=10, description="EASE and item-item cover the items with most users; memory grows with the square"
     )
     block_size: int = Field(512, ge=1, description="Users scored at once")
 
@@ -212,7 +224,8 @@ class Ranking(Section):
     """The learned ranker and the published list."""
 
     top_k: int = Field(20, ge=1, le=500, description="Recommendations per user")
-    trees: int = Field(300, ge=1, description="Most boosting rounds; cross-validation on the window picks fewer")
+    trees: int = Field(300, ge=0, description="Most boosting rounds; cross-validation on the window picks fewer")
+    training_users: int = Field(2_000, ge=10, description="Users of the validation window that the ranker learns from")
     leaves: int = Field(15, ge=2, description="Leaves per tree")
     learning_rate: float = Field(0.05, gt=0, le=1)
     arm: str = Field("default", description="Experiment arm written to every row")

@@ -43,8 +43,11 @@ CANDIDATES = Table(
         ),
         Column("item_count", pa.int64(), "Interactions of the item in the window's history"),
         Column("item_recent_count", pa.int64(), "Of these, in its last 30 days"),
+        Column("item_week_count", pa.int64(), "Of these, in its last 7 days"),
         Column("item_age_days", pa.float32(), "Days since the item's first interaction; null if none", nullable=True),
+        Column("item_idle_days", pa.float32(), "Days since the item's last interaction; null if none", nullable=True),
         Column("user_count", pa.int64(), "Items in the user's history"),
+        Column("user_idle_days", pa.float32(), "Days since the user's last interaction; null if none", nullable=True),
         Column("label", pa.int32(), "1 if the user took the item in the window; null for serving", nullable=True),
     ),
     key=(

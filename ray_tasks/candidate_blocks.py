@@ -1,0 +1,138 @@
+"""From fitted sources to rows of `candidates`, one block of users at a time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_tasks.rows import Floats, Ints, Rows, Scores, top_k
+from ray_tasks.source_popularity import counts
+from ray_tasks.sources import CandidateSource
+from ray_tasks.windows import DAY, Log, Window
+from schemas.tables.candidates import CANDIDATES
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """Counts and ages of every catalogue item at the end of a log; ages are NaN for items never taken."""
+
+    count: Ints
+    recent_count: Ints
+    week_count: Ints
+    age_days: Scores
+    idle_days: Scores
+
+    @classmethod
+    def of(cls, log: Log) -> "ItemFeatures":
+        """From a log."""
+        first = np.full(len(log.item_ids), np.inf)
+        last = np.full(len(log.item_ids), np.inf)
+        np.minimum.at(first, log.item, log.time)
+        np.minimum.at(last, log.item, -log.time)
+        total, recent, week = (counts(log, days).astype(np.int64) for days in (None, 30, 7))
+        age, idle = (_finite((log.end - first) / DAY), _finite((log.end + last) / DAY))
+        return cls(total, recent, week, age, idle)
+
+
+@dataclass(frozen=True)
+class Users:
+    """Users to score: ids, histories, days since their last interaction (NaN if none) and unseen targets if known."""
+
+    user_ids: NDArray[np.object_]
+    history: Rows
+    idle_days: Scores
+    targets: Rows | None
+
+    @classmethod
+    def of(cls, window: Window) -> "Users":
+        """The window's users, in order of id."""
+        last = np.full(len(window.log.user_ids), -np.inf)
+        np.maximum.at(last, window.log.user, window.log.time)
+        idle = (window.log.end - last[np.searchsorted(window.log.user_ids, window.user_ids)]) / DAY
+        return cls(window.user_ids, window.history, _finite(idle), window.targets)
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def part(self, start: int, size: int) -> "Users":
+        """Up to `size` users from `start`."""
+        rows = np.arange(start, min(start + size, len(self)))
+        targets = self.targets.take(rows) if self.targets is not None else None
+        return Users(self.user_ids[rows], self.history.take(rows), self.idle_days[rows], targets)
+
+
+def _finite(values: Floats) -> Scores:
+    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+
+
+def unseen(scores: Scores, history: Rows) -> Scores:
+    """A copy of the scores in which the users' own items have none."""
+    masked = scores.copy()
+    masked[history.row_of, history.items] = np.nan
+    return masked
+
+
+def proposals(scores: Scores, history: Rows, k: int) -> Ints:
+    """Each user's k best unseen items with a positive score, best first; -1 fills up."""
+    masked = unseen(scores, history)
+    return top_k(np.where(masked > 0, masked, np.nan).astype(np.float32), k)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Everything that turns a block of users into candidate rows."""
+
+    window: str
+    sources: Mapping[str, CandidateSource]
+    item_ids: NDArray[np.object_]
+    features: ItemFeatures
+    per_source: int
+
+    def table(self, users: Users) -> pa.Table:
+        """Rows of `candidates`, by user and item: the union of all proposals with every source's score."""
+        scores = {name: source.score(users.history) for name, source in self.sources.items()}
+        best = {name: proposals(found, users.history, self.per_source) for name, found in scores.items()}
+        ranks = {name: _ranks(found, len(self.item_ids)) for name, found in best.items()}
+        user, item = np.nonzero(np.logical_or.reduce([rank > 0 for rank in ranks.values()]))
+        columns = {
+            "window": pa.repeat(self.window, len(user)),
+            "user_id": pa.array(users.user_ids, pa.string()).take(pa.array(user)),
+            "item_id": pa.array(self.item_ids, pa.string()).take(pa.array(item)),
+            "user_count": users.history.lengths[user],
+            "user_idle_days": users.idle_days[user],
+            "item_count": self.features.count[item],
+            "item_recent_count": self.features.recent_count[item],
+            "item_week_count": self.features.week_count[item],
+            "item_age_days": self.features.age_days[item],
+            "item_idle_days": self.features.idle_days[item],
+            "label": _labels(users.targets, user, item, len(self.item_ids)),
+        }
+        for name in scores:
+            rank = ranks[name][user, item]
+            columns[f"{name}_score"] = scores[name][user, item]
+            columns[f"{name}_rank"] = pa.array(rank, pa.int32(), mask=rank == 0)
+        return pa.table({field.name: _column(columns[field.name], field.type) for field in CANDIDATES.schema})
+
+
+def _ranks(best: Ints, n_items: int) -> NDArray[np.int32]:
+    """(users, items) ranks from 1; 0 beyond the list."""
+    ranks = np.zeros((len(best), n_items), dtype=np.int32)
+    user, place = np.nonzero(best >= 0)
+    ranks[user, best[user, place]] = place + 1
+    return ranks
+
+
+def _labels(targets: Rows | None, user: Ints, item: Ints, n_items: int) -> pa.Array:
+    if targets is None:
+        return pa.nulls(len(user), pa.int32())
+    taken = np.isin(user * n_items + item, targets.row_of * n_items + targets.items)
+    return pa.array(taken.astype(np.int32))
+
+
+def _column(values: pa.Array | NDArray[np.generic], kind: pa.DataType) -> pa.Array:
+    """Arrow column in which NaN is null."""
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    return pa.array(values, kind, from_pandas=True)

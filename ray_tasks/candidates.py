@@ -1,0 +1,97 @@
+"""Task `candidates`: tune the sources on the validation window, then propose items for every user of every window."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_tasks.candidate_blocks import ItemFeatures, Scorer, Users
+from ray_tasks.ray_session import ray_session
+from ray_tasks.source_text import Vectors, item_vectors
+from ray_tasks.source_tuning import SourceFactory, Tuned, grids, tune, tuning_users
+from ray_tasks.windows import WINDOWS, Log, encode, window
+from schemas.config import Candidates
+from schemas.night import Task, night_task, task_arguments
+
+log = logging.getLogger("nightrec.candidates")
+
+
+def main() -> None:
+    """Read the pinned tables, tune, score, publish."""
+    with night_task("candidates", task_arguments(__doc__ or "")) as task:
+        known, vectors = read_inputs(task)
+        served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
+        tuned = tune_all(known, vectors, task.config.candidates, task.config.seed)
+        stage = task.stage("candidates")
+        with ray_session():
+            for name in WINDOWS:
+                scorer, users = scoring(
+                    known, name, served=served, vectors=vectors, tuned=tuned, settings=task.config.candidates
+                )
+                write_candidates(scorer, users, task.config.candidates.block_size, stage.uri)
+        task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
+        task.counters["validation_ndcg"] = {name: round(found.ndcg, 6) for name, found in tuned.items()}
+        task.publish(stage)
+
+
+def read_inputs(task: Task) -> tuple[Log, Vectors]:
+    """The log with its splits, and the items' text vectors."""
+    splits = task.read("splits").read(["user_id", "item_id", "timestamp", "rating", "split"])
+    items = task.read("items").read(["item_id"])
+    known = encode(splits, items, task.config.as_of, task.config.evaluation.min_rating)
+    return known, item_vectors(task.read("item_embeddings").read(["item_id", "kind", "vector"]), known.item_ids)
+
+
+def tune_all(known: Log, vectors: Vectors, settings: Candidates, seed: int) -> dict[str, Tuned]:
+    """Every source's best parameters. Popularity is tuned on all users, the others on those with a history."""
+    validation = window(known, "validation")
+    factory = SourceFactory(validation.log, vectors, settings.max_core_items)
+    tuned = {}
+    for name, grid in grids(settings).items():
+        users = tuning_users(validation, settings.tuning_users, seed, warm=name != "popularity")
+        tuned[name] = tune(name, grid, factory, users, settings)
+    return tuned
+
+
+def scoring(
+    known: Log, name: str, *, served: Any, vectors: Vectors, tuned: dict[str, Tuned], settings: Candidates
+) -> tuple[Scorer, Users]:
+    """One window's fitted sources, and its users."""
+    view = window(known, name, served)
+    factory = SourceFactory(view.log, vectors, settings.max_core_items)
+    sources = {source: factory.fit(source, found.parameters) for source, found in tuned.items()}
+    scorer = Scorer(name, sources, known.item_ids, ItemFeatures.of(view.log), settings.per_source)
+    log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
+    return scorer, Users.of(view)
+
+
+def write_candidates(scorer: Scorer, users: Users, block_size: int, uri: str) -> None:
+    """Score blocks of users side by side; each becomes a Parquet file below `uri`, sorted by user and item.
+
+    The models lie in the object store once per machine. A worker holds one block at a time, so that memory does
+    not grow with the number of users.
+    """
+    import ray
+
+    n_blocks = -(-len(users) // block_size)
+    if not n_blocks:
+        return
+    numbers = ray.data.range(n_blocks, override_num_blocks=n_blocks)
+    rows = numbers.map_batches(_score, batch_size=1, fn_args=(ray.put((scorer, users)), block_size))
+    rows.write_parquet(uri)
+
+
+def _score(batch: Any, shared: Any, block_size: int) -> pa.Table:
+    import ray
+
+    scorer, users = ray.get(shared)
+    table: Callable[[Users], pa.Table] = scorer.table
+    return pa.concat_tables(
+        [table(users.part(int(number) * block_size, block_size)) for number in np.asarray(batch["id"])]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Task `embeddings`: unit vectors of item documents, item profiles and user profiles.
+
+A text is known by the SHA-256 of the encoder's revision and itself: a text that some earlier night encoded is not
+encoded again, and equal texts are encoded once.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_tasks.encoder import EncoderActor, encoder_revision
+from ray_tasks.ray_session import cpus_per_actor, ray_session
+from ray_tasks.stage_files import write_rows
+from schemas.config import Encoder
+from schemas.lake import Snapshot
+from schemas.night import Task, night_task, task_arguments
+from schemas.tables import TABLES
+
+log = logging.getLogger("nightrec.embeddings")
+
+VECTORS = pa.schema([("text_hash", pa.string()), ("vector", pa.list_(pa.float32()))])
+
+
+def main() -> None:
+    """Run the task."""
+    with night_task("embeddings", task_arguments(__doc__ or "")) as task:
+        embed(task)
+
+
+def embed(task: Task) -> None:
+    """Stage and publish `item_embeddings` and `user_embeddings`."""
+    revision = encoder_revision(task.config.encoder)
+    items = pa.concat_tables(
+        [
+            texts(task.read("item_documents").read(["item_id", "document"]), "item_id", "document", revision),
+            texts(profile_texts(task.read("item_profiles").read(), "item_id"), "item_id", "profile", revision),
+        ]
+    )
+    users = texts(profile_texts(task.read("user_profiles").read(), "user_id"), "user_id", "profile", revision)
+    known = known_vectors([task.previous("item_embeddings"), task.previous("user_embeddings")])
+    wanted = distinct_texts([items, users])
+    missing = wanted.filter(pc.invert(pc.is_in(wanted["text_hash"], known["text_hash"])))
+    log.info("%s texts, %s of them new", f"{wanted.num_rows:,}", f"{missing.num_rows:,}")
+    vectors = pa.concat_tables([known, encode(missing, task.config.encoder)])
+    for name, rows in (("item_embeddings", items), ("user_embeddings", users)):
+        stage = task.stage(name)
+        write_rows(stage, with_vectors(rows, vectors).select(TABLES[name].schema.names))
+        task.publish(stage)
+    task.counters.update(encoded=missing.num_rows, reused=wanted.num_rows - missing.num_rows)
+
+
+def profile_texts(profiles: pa.Table, entity: str) -> pa.Table:
+    """What of a profile is encoded: its sentence, then the labels and (for items) the audience."""
+    labels = profiles["themes" if entity == "item_id" else "likes"]
+    parts = [profiles["summary"], pc.binary_join(labels, ", ")]
+    if entity == "item_id":
+        parts.append(profiles["audience"])
+    return pa.table({entity: profiles[entity], "profile": pc.binary_join_element_wise(*parts, " ")})
+
+
+def texts(rows: pa.Table, entity: str, kind: str, revision: str) -> pa.Table:
+    """Columns: the entity's id, kind, text_hash, text. `kind` names the text's column as well."""
+    found = rows[kind].to_pylist()
+    hashes = [hashlib.sha256(f"{revision}\0{text}".encode()).hexdigest() for text in found]
+    columns = {entity: rows[entity], "kind": pa.repeat(kind, len(found)), "text_hash": hashes, "text": rows[kind]}
+    return pa.table(columns)
+
+
+def known_vectors(snapshots: Iterable[Snapshot | None]) -> pa.Table:
+    """Vectors of earlier nights by text_hash, each once."""
+    found = [snapshot.read(VECTORS.names).cast(VECTORS) for snapshot in snapshots if snapshot is not None]
+    return _first_of_each(pa.concat_tables(found)) if found else VECTORS.empty_table()
+
+
+def distinct_texts(tables: Iterable[pa.Table]) -> pa.Table:
+    """text_hash and text of all rows, each once, by text_hash."""
+    return _first_of_each(pa.concat_tables([table.select(["text_hash", "text"]) for table in tables]))
+
+
+def _first_of_each(table: pa.Table) -> pa.Table:
+    positions = pa.table({"text_hash": table["text_hash"], "at": pa.array(range(table.num_rows))})
+    first = positions.group_by("text_hash").aggregate([("at", "min")]).sort_by("text_hash")
+    return table.take(first["at_min"])
+
+
+def encode(missing: pa.Table, config: Encoder) -> pa.Table:
+    """Vectors of new texts, by an actor pool; texts of like length are encoded together, so that little is padded."""
+    if not missing.num_rows:
+        return VECTORS.empty_table()
+    by_length = missing.take(pc.sort_indices(pc.utf8_length(missing["text"])))
+    with ray_session():
+        import ray
+
+        batches = ray.data.from_arrow(by_length).repartition(max(config.actors, by_length.num_rows // 1_000))
+        encoded = batches.map_batches(
+            EncoderActor,
+            fn_constructor_args=[config],
+            batch_format="pyarrow",
+            batch_size=config.batch_size * 4,
+            concurrency=config.actors,
+            num_cpus=cpus_per_actor(config.actors),
+        )
+        parts = [pa.table(batch) for batch in encoded.iter_batches(batch_format="pyarrow", batch_size=None)]
+    return pa.concat_tables([part.select(VECTORS.names).cast(VECTORS) for part in parts if part.num_rows])
+
+
+def with_vectors(rows: pa.Table, vectors: pa.Table) -> pa.Table:
+    """Each row with the vector of its text. Raises KeyError when one has none: nothing is published without."""
+    place = {text_hash: at for at, text_hash in enumerate(vectors["text_hash"].to_pylist())}
+    positions = [place[text_hash] for text_hash in rows["text_hash"].to_pylist()]
+    return rows.append_column("vector", vectors["vector"].take(pa.array(positions, pa.int64())))
+
+
+if __name__ == "__main__":
+    main()

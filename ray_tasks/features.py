@@ -1,0 +1,109 @@
+"""The ranker's features: what `candidates` holds, and how each score stands within the user's own list."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_tasks.rows import Floats, Ints
+from schemas.config import SOURCES
+
+FUSION_DEPTH = 60
+"""The constant of reciprocal-rank fusion (Cormack et al. 2009)."""
+COLUMNS = (
+    *(f"{source}_{kind}" for source in SOURCES for kind in ("score", "rank")),
+    "user_count",
+    "user_idle_days",
+    "item_count",
+    "item_recent_count",
+    "item_week_count",
+    "item_age_days",
+    "item_idle_days",
+)
+NAMES = (
+    *COLUMNS,
+    *(f"{source}_{kind}" for source in SOURCES for kind in ("share_of_best", "deviation", "reciprocal_rank")),
+    "fusion",
+    "proposing_sources",
+    "trend",
+)
+"""Names of the columns of `features`, in order."""
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Candidate rows sorted by user and item, with where each user's list begins."""
+
+    table: pa.Table
+    starts: Ints
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "Lists":
+        """Sorts candidates of one window."""
+        table = table.sort_by([("user_id", "ascending"), ("item_id", "ascending")]).combine_chunks()
+        code = np.asarray(table["user_id"].combine_chunks().dictionary_encode().indices)
+        changes = np.flatnonzero(np.diff(code, prepend=-1)) if len(code) else np.zeros(0)
+        return cls(table, changes.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> Ints:
+        """Candidates per user."""
+        return np.diff(self.starts, append=self.table.num_rows)
+
+    @property
+    def user_of(self) -> Ints:
+        """Number of the user of each row."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def user_ids(self) -> NDArray[np.object_]:
+        """Users in order."""
+        found: NDArray[np.object_] = self.table["user_id"].take(pa.array(self.starts)).to_numpy()
+        return found
+
+    def column(self, name: str) -> Floats:
+        """A numeric column; null is NaN."""
+        return np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+    def take_users(self, users: Ints) -> "Lists":
+        """The lists of some users, by their numbers."""
+        return Lists.of(self.table.filter(pa.array(np.isin(self.user_of, users))))
+
+
+def fusion(lists: Lists) -> Floats:
+    """Reciprocal-rank fusion of all sources per row: robust, needs no training, knows no scales."""
+    ranks = np.array([lists.column(f"{source}_rank") for source in SOURCES])
+    return np.nansum(1.0 / (FUSION_DEPTH + ranks), axis=0)
+
+
+def features(lists: Lists) -> NDArray[np.float32]:
+    """(rows, len(NAMES)); NaN where there is no value, which the trees treat as a direction of its own."""
+    columns = [lists.column(name) for name in COLUMNS]
+    for source in SOURCES:
+        columns += _within_user(lists, lists.column(f"{source}_score"))
+        columns.append(1.0 / (10 + np.nan_to_num(lists.column(f"{source}_rank"), nan=1_000)))
+    ranks = [lists.column(f"{source}_rank") for source in SOURCES]
+    columns.append(fusion(lists))
+    columns.append(np.sum([~np.isnan(rank) for rank in ranks], axis=0))
+    columns.append(lists.column("item_week_count") / (lists.column("item_recent_count") + 1))
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _within_user(lists: Lists, score: Floats) -> list[NDArray[Any]]:
+    """A score as share of the user's best one, and in standard deviations from the user's mean."""
+    if not len(lists):
+        return [score, score]
+    known = ~np.isnan(score)
+    count = np.maximum(np.add.reduceat(known.astype(float), lists.starts), 1)
+    best = np.fmax.reduceat(score, lists.starts)
+    mean = np.add.reduceat(np.where(known, score, 0), lists.starts) / count
+    off = score - mean[lists.user_of]
+    spread = np.sqrt(np.add.reduceat(np.where(known, off, 0) ** 2, lists.starts) / count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = score / best[lists.user_of]
+    return [np.where(np.isfinite(share), share, np.nan), off / (spread[lists.user_of] + 1e-9)]

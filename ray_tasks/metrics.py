@@ -1,0 +1,28 @@
+"""NDCG@k and Recall@k over ragged targets: the measures by which sources are tuned and the ranker is gated."""
+
+import numpy as np
+
+from ray_tasks.rows import Floats, Ints, Rows
+
+
+def hits(ranked: Ints, targets: Rows) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+    """Which ranked items are targets: the shape of `ranked`, (users, k); an item of -1 is an empty place."""
+    width = int(max(ranked.max(initial=-1), targets.items.max(initial=-1))) + 1
+    keys = np.arange(len(targets))[:, None] * width + ranked
+    wanted = np.repeat(np.arange(len(targets)), targets.lengths) * width + targets.items
+    return np.isin(keys, wanted) & (ranked >= 0)
+
+
+def ndcg(ranked: Ints, targets: Rows, k: int = 10) -> Floats:
+    """NDCG@k per user with binary relevance; the ideal list holds min(k, targets) hits. 0 without targets."""
+    gains = 1.0 / np.log2(np.arange(2, k + 2))
+    found = hits(ranked[:, :k], targets)
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(targets.lengths, k)]
+    reached = found @ gains[: found.shape[1]]
+    return np.divide(reached, ideal, out=np.zeros(len(targets)), where=ideal > 0)
+
+
+def recall(ranked: Ints, targets: Rows, k: int = 20) -> Floats:
+    """Share of a user's targets among the first k, per user. 0 without targets."""
+    found = hits(ranked[:, :k], targets).sum(axis=1)
+    return np.divide(found, targets.lengths, out=np.zeros(len(targets)), where=targets.lengths > 0)

@@ -1,0 +1,42 @@
+"""Text of the catalogue made fit for a prompt: data that cannot pose as part of the prompt."""
+
+import re
+import unicodedata
+
+MARKERS = ("Summary", "Audience", "Themes", "Likes", "Facts", "Recent", "Often", "Item")
+_MARKER = re.compile(rf"\b({'|'.join(MARKERS)})\s*:", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_FIELD = re.compile(r"(?:^|\. )([A-Za-z][A-Za-z0-9_ ]{0,30}): ")
+_ARTICLE = re.compile(r"^(.*\S), (The|A|An|Les?|La|Das|Der|Die|El|Il)( \(.*\))?$")
+
+
+def as_data(text: str, characters: int) -> str:
+    """One line of plain text, at most `characters` long, without markers of the prompt or of the model's format.
+
+    Brackets and bars go because special tokens and JSON are spelled with them; a marker loses its colon.
+    """
+    text = unicodedata.normalize("NFKC", text[: 20 * characters])
+    text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
+    text = re.sub(r"[{}\[\]<>|`#*\"\\]+", " ", text)
+    text = " ".join(_MARKER.sub(r"\1", text).split())
+    if len(text) <= characters:
+        return text
+    return text[: characters + 1].rsplit(" ", 1)[0][:characters].rstrip(" ,;:.")
+
+
+def natural_title(title: str) -> str:
+    """A title with a library's article put back in front: `Grass Harp, The` is `The Grass Harp`."""
+    found = _ARTICLE.match(title)
+    return f"{found[2]} {found[1]}{found[3] or ''}" if found else title
+
+
+def words(text: str) -> list[str]:
+    """Words of a text, lower case, in order."""
+    return [word.lower().replace("\u2019", "'") for word in _WORD.findall(text)]
+
+
+def document_fields(document: str) -> list[tuple[str, str]]:
+    """(field, text) of an item's document, which reads `field: text. field: text`."""
+    pieces = _FIELD.split(document)
+    fields = list(zip(pieces[1::2], pieces[2::2], strict=True))
+    return fields or [("text", document)]

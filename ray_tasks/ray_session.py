@@ -1,0 +1,92 @@
+"""Start and stop Ray around a task: a local cluster, or the one that RAY_ADDRESS names."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger("nightrec.ray_session")
+
+PACKAGES = ("ray_tasks", "schemas")
+SETTINGS = {
+    # Workers are niced by default and would starve beside other load.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+WORKER_SETTINGS = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Ray for the body of the `with`: joins RAY_ADDRESS if set, else a local cluster with all cores.
+
+    Workers import our packages from where this process has them. Ray is disconnected (a local one stopped)
+    at the end, on errors too. Inside a session that is already running it starts nothing and stops nothing.
+    """
+    os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(**_arguments())
+    _quiet_data()
+    log.info("ray: %s, %s CPUs", os.environ.get("RAY_ADDRESS") or "local", int(ray.cluster_resources().get("CPU", 0)))
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def threads_per_actor(actors: int) -> int:
+    """Threads that each of `actors` models on this machine may use, at least one."""
+    return max(1, (os.cpu_count() or 1) // actors)
+
+
+def cpus_per_actor(actors: int) -> float:
+    """What to ask Ray for per actor (`num_cpus`) inside a session: at most one, and one CPU stays free of them.
+
+    Actors that hold every CPU leave none for the tasks that read and write their rows: the pipeline would wait
+    for ever.
+    """
+    import ray
+
+    free = max(0.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
+    return min(1.0, int(100 * free / actors) / 100)
+
+
+def _arguments() -> dict[str, Any]:
+    common: dict[str, Any] = {"logging_level": logging.WARNING, "ignore_reinit_error": False, "log_to_driver": True}
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        return {**common, "address": address, "runtime_env": {"env_vars": WORKER_SETTINGS}}
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**WORKER_SETTINGS, "PYTHONPATH": os.pathsep.join(paths)}
+    return {
+        **common,
+        "num_cpus": (os.cpu_count() or 1) + 1,  # one more than there are: reading and writing hardly compute
+        "include_dashboard": False,
+        "_temp_dir": _short_temporary_folder(),
+        "runtime_env": {"env_vars": environment},
+    }
+
+
+def _short_temporary_folder() -> str:
+    """Ray's sockets lie below it, and a socket's whole path may have 107 bytes, of which Ray needs about 65."""
+    found = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return str(Path(found) / "ray") if len(found) <= 35 else "/tmp/ray"  # noqa: S108 - Ray makes its own folder in it
+
+
+def _quiet_data() -> None:
+    """Ray Data logs one line per stage start; the tasks log their own progress instead."""
+    import ray
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.enable_operator_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)

@@ -1,0 +1,90 @@
+"""Ragged rows of item positions, and top lists with a total order: the arrays that retrieval works on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Scores = NDArray[np.float32]
+"""Scores of a block of users for the whole catalogue, (users, items); NaN where a source has nothing to say."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Row r holds `items[offsets[r]:offsets[r + 1]]`: positions in the catalogue, in a meaningful order."""
+
+    offsets: Ints
+    items: Ints
+
+    @classmethod
+    def of(cls, row: Ints, items: Ints, n_rows: int) -> "Rows":
+        """From parallel arrays that are already sorted by row."""
+        lengths = np.bincount(row, minlength=n_rows)
+        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.asarray(items, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> Ints:
+        return self.items[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> Ints:
+        """Items per row."""
+        return np.diff(self.offsets)
+
+    @property
+    def row_of(self) -> Ints:
+        """Row of each item."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def position_of(self) -> Ints:
+        """Place of each item within its row, from 0."""
+        return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
+
+    def take(self, rows: Ints) -> "Rows":
+        """The given rows, in the given order."""
+        lengths = self.lengths[rows]
+        starts = np.repeat(self.offsets[:-1][rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return Rows(offsets, self.items[np.arange(offsets[-1]) + starts] if len(rows) else self.items[:0])
+
+    def weighted(self, n_items: int, half_life: float) -> "csr_matrix[Any]":
+        """Sparse (rows, items) weights that halve every `half_life` positions; 0 weighs all alike."""
+        weights = decay(self.position_of, half_life).astype(np.float32)
+        return csr_matrix((weights, self.items, self.offsets), shape=(len(self), n_items))
+
+
+def decay(position: Ints, half_life: float) -> Floats:
+    """Weight of a history item by its position, 0 for the most recent one."""
+    return 0.5 ** (position / half_life) if half_life else np.ones(len(position))
+
+
+def top_k(scores: Scores, k: int) -> Ints:
+    """Positions of each row's k best scores: score descending, ties by position; -1 where fewer have a score.
+
+    A score of NaN or -inf is no score.
+    """
+    filled = np.where(np.isnan(scores), -np.inf, scores)
+    k_here = min(k, filled.shape[1])
+    best = np.full((len(filled), k), -1, dtype=np.int64)
+    floors = np.partition(filled, filled.shape[1] - k_here, axis=1)[:, filled.shape[1] - k_here] if k_here else []
+    for row, (values, floor) in enumerate(zip(filled, floors, strict=False)):
+        among = np.flatnonzero((values >= floor) & (values > -np.inf))
+        chosen = among[np.argsort(-values[among], kind="stable")][:k]
+        best[row, : len(chosen)] = chosen
+    return best
+
+
+def steady(scores: NDArray[Any]) -> Scores:
+    """Scores as float32 with 16 significant bits.
+
+    The last bits of a sum depend on how many threads summed; they must not decide an order, nor make a rerun differ.
+    """
+    bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
+    return np.where(np.isfinite(scores), ((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32), scores)

@@ -1,0 +1,93 @@
+"""Candidate sources `ease` and `item_item`: both from one matrix of co-occurrence counts."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from ray_tasks.rows import Ints, Scores, steady, top_k
+from ray_tasks.sources import SimilaritySource
+from ray_tasks.windows import Log
+
+log_ = logging.getLogger("nightrec.candidates")
+
+
+@dataclass(frozen=True)
+class Cooccurrence:
+    """Users who took both of two items, for the catalogue's core: the items with most users.
+
+    `counts[j, i]` is exact; its diagonal is the number of users of each item.
+    """
+
+    core: Ints
+    counts: NDArray[np.float32]
+    n_items: int
+
+    @classmethod
+    def count(cls, log: Log, max_items: int, block: int = 1_000) -> "Cooccurrence":
+        """From all histories of a log. Memory is `max_items` squared times 4 bytes."""
+        pairs = log.pairs()
+        users = np.asarray(pairs.sum(axis=0)).ravel()
+        order = np.argsort(-users, kind="stable")
+        core = np.sort(order[: min(max_items, int((users > 0).sum()))])
+        if len(core) < (users > 0).sum():
+            log_.warning("ease and item_item cover the %s items with most users", f"{len(core):,}")
+        of_core: Any = pairs[:, core].tocsc()
+        counts = np.empty((len(core), len(core)), dtype=np.float32)
+        for start in range(0, len(core), block):
+            columns = of_core[:, start : start + block].tocsr()
+            counts[:, start : start + block] = (of_core.T @ columns).toarray()
+        return cls(core, counts, pairs.shape[1])
+
+
+def fit_ease(together: Cooccurrence, l2: float) -> NDArray[np.float32]:
+    """EASE's item-item weights in closed form (Steck 2019): ridge regression of each item on all others.
+
+    The inverse of counts + l2 is taken in double precision by Cholesky; the diagonal of the weights is 0.
+    """
+    gram = together.counts.astype(np.float64, order="F")
+    gram[np.diag_indices_from(gram)] += l2
+    factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=1)
+    inverse, failed_too = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    if failed or failed_too:
+        raise np.linalg.LinAlgError(f"co-occurrence plus l2={l2} is not positive definite")
+    _mirror(inverse)
+    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+def _mirror(lower: NDArray[np.float64], block: int = 1_000) -> None:
+    """Copy the lower triangle onto the upper one, in place and block by block."""
+    for start in range(0, len(lower), block):
+        stop = start + block
+        lower[start:stop, stop:] = lower[stop:, start:stop].T
+        square = lower[start:stop, start:stop]
+        square[:] = np.tril(square) + np.tril(square, -1).T
+
+
+def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int) -> NDArray[np.float32]:
+    """Cosine of co-occurrence with `shrinkage` in the denominator, each item's strongest `neighbours` kept."""
+    users = np.diag(together.counts)
+    cosine: Scores = together.counts / (np.sqrt(np.outer(users, users)) + np.float32(shrinkage))
+    np.fill_diagonal(cosine, 0)
+    nearest = top_k(steady(cosine), neighbours)
+    kept = np.zeros_like(cosine)
+    rows = np.repeat(np.arange(len(nearest)), nearest.shape[1])[nearest.ravel() >= 0]
+    columns = nearest.ravel()[nearest.ravel() >= 0]
+    kept[columns, rows] = cosine[columns, rows]
+    return kept
+
+
+def ease(together: Cooccurrence, l2: float, half_life: float) -> SimilaritySource:
+    """EASE as a source."""
+    return SimilaritySource(together.core, fit_ease(together, l2), half_life, together.n_items)
+
+
+def item_item(together: Cooccurrence, shrinkage: float, neighbours: int, half_life: float) -> SimilaritySource:
+    """Item-item as a source."""
+    similarity = fit_item_item(together, shrinkage, neighbours)
+    return SimilaritySource(together.core, similarity, half_life, together.n_items)

@@ -1,0 +1,31 @@
+"""Candidate source `popularity`: what everybody took in the last days."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ray_tasks.rows import Floats, Rows, Scores
+from ray_tasks.windows import DAY, Log
+
+
+def counts(log: Log, days: float | None = None) -> Floats:
+    """Events per item in the last `days` of the log, or in all of it."""
+    recent = log.item if days is None else log.item[log.time >= log.end - days * DAY]
+    return np.bincount(recent, minlength=len(log.item_ids)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class RecentPopularity:
+    """Count in the last days, plus a fraction below 1 that orders equal counts by the all-time count."""
+
+    popularity: Scores
+
+    @classmethod
+    def fit(cls, log: Log, days: float) -> "RecentPopularity":
+        """From the last `days` of the log."""
+        total = counts(log)
+        return cls((counts(log, days) + total / (total.max(initial=0) + 1)).astype(np.float32))
+
+    def score(self, history: Rows) -> Scores:
+        """The same for every user."""
+        return np.repeat(self.popularity[None, :], len(history), axis=0)

@@ -1,0 +1,57 @@
+"""What a candidate source is, and the two forms that the shipped ones take."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_tasks.rows import Ints, Rows, Scores, decay, steady
+
+
+class CandidateSource(Protocol):
+    """A fitted source: scores the whole catalogue for a block of users."""
+
+    def score(self, history: Rows) -> Scores:
+        """(users, items); NaN where the source has nothing to say. Seen items are the caller's business."""
+        ...
+
+
+class ItemBasedSource(CandidateSource, Protocol):
+    """A source whose score of an item is a sum over the user's history, so that it can be explained."""
+
+    def contributions(self, history: Ints, items: Ints) -> NDArray[np.float32]:
+        """What each history item (most recent first) adds to the score of each of `items`: (history, items)."""
+        ...
+
+
+@dataclass(frozen=True)
+class SimilaritySource:
+    """Scores are recency-weighted histories times an item-item matrix over the catalogue's core.
+
+    `core`: positions of the items that the matrix covers; `similarity[j, i]`: what j in a history adds to i;
+    `half_life`: positions after which a history item counts half, 0 for no decay. A user without a core item
+    gets NaN; an item outside the core as well.
+    """
+
+    core: Ints
+    similarity: NDArray[np.float32]
+    half_life: float
+    n_items: int
+
+    def score(self, history: Rows) -> Scores:
+        """See CandidateSource. A sparse product sums in a fixed order, whatever the number of threads."""
+        weights = history.weighted(self.n_items, self.half_life)[:, self.core]
+        scores: Scores = np.full((len(history), self.n_items), np.nan, dtype=np.float32)
+        known = np.flatnonzero(np.diff(weights.indptr))
+        scores[np.ix_(known, self.core)] = steady(weights[known] @ self.similarity)
+        return scores
+
+    def contributions(self, history: Ints, items: Ints) -> NDArray[np.float32]:
+        """See ItemBasedSource."""
+        place = np.full(self.n_items, -1)
+        place[self.core] = np.arange(len(self.core))
+        rows, columns = place[history], place[items]
+        weights = decay(np.arange(len(history)), self.half_life)
+        parts = weights[:, None] * self.similarity[np.ix_(rows, columns)]
+        return np.where((rows[:, None] >= 0) & (columns[None, :] >= 0), parts, 0).astype(np.float32)

@@ -1,0 +1,56 @@
+"""Vectors follow their texts: encoded once, reused while the text and the encoder stay."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ray_tasks import embeddings
+from ray_tasks.encoder import EncoderActor, FakeEncoder
+from schemas.config import Encoder
+
+FAKE = Encoder(backend="fake")
+
+
+@given(st.lists(st.text(max_size=50), min_size=1, max_size=5))
+def test_vectors_have_unit_length_and_depend_on_the_text_only(words):
+    vectors = FakeEncoder().encode(words)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+    assert np.array_equal(FakeEncoder().encode(words[::-1])[::-1], vectors)
+
+
+def test_equal_texts_are_encoded_once_and_all_rows_get_their_vector():
+    rows = pa.table({"item_id": ["a", "b", "c"], "document": ["red car", "blue car", "red car"]})
+    items = embeddings.texts(rows, "item_id", "document", "encoder@1")
+    wanted = embeddings.distinct_texts([items, items])
+    assert wanted.num_rows == 2
+    vectors = EncoderActor(FAKE)(wanted).select(["text_hash", "vector"])
+    out = embeddings.with_vectors(items, vectors)["vector"].to_pylist()
+    assert out[0] == out[2] != out[1]
+
+
+def test_another_encoder_or_another_text_is_another_hash():
+    rows = pa.table({"item_id": ["a"], "document": ["red car"]})
+    one, two = (embeddings.texts(rows, "item_id", "document", revision) for revision in ("x@1", "x@2"))
+    assert one["text_hash"] != two["text_hash"]
+
+
+def test_a_row_without_a_vector_is_never_published():
+    rows = embeddings.texts(pa.table({"item_id": ["a"], "document": ["x"]}), "item_id", "document", "e")
+    with pytest.raises(KeyError):
+        embeddings.with_vectors(rows, embeddings.VECTORS.empty_table())
+
+
+def test_the_text_of_a_profile_is_its_sentence_labels_and_audience():
+    profiles = pa.table({"item_id": ["a"], "summary": ["A film."], "themes": [["war", "love"]], "audience": ["Adults"]})
+    assert embeddings.profile_texts(profiles, "item_id")["profile"].to_pylist() == ["A film. war, love Adults"]
+
+
+@pytest.mark.ray
+def test_an_actor_pool_encodes_every_text_once():
+    missing = pa.table({"text_hash": [f"h{n}" for n in range(50)], "text": [f"text number {n}" for n in range(50)]})
+    encoded = embeddings.encode(missing, Encoder(backend="fake", actors=1, batch_size=4))
+    assert sorted(encoded["text_hash"].to_pylist()) == sorted(missing["text_hash"].to_pylist())
+    by_hash = dict(zip(encoded["text_hash"].to_pylist(), encoded["vector"].to_pylist(), strict=True))
+    assert np.allclose(by_hash["h7"], FakeEncoder().encode(["text number 7"])[0])
