@@ -16,20 +16,22 @@ def explain_failure(context: Context) -> None:
     ti = context["ti"]
     frozen = ti.xcom_pull(task_ids="freeze_config")
     if not frozen:
-        log.error("task %s failed before the run had a configuration: %s", ti.task_id, context.get("exception"))
+        _log(f"task {ti.task_id} failed before the run had a configuration: {context.get('exception')}")
         return
     try:
         config = load_config(frozen)
         record = task_records(config).get(ti.task_id, {})
     except LakeError as error:
-        log.error("task %s failed, and its record cannot be read: %s", ti.task_id, error)
+        _log(f"task {ti.task_id} failed, and its record cannot be read: {error}")
         return
-    reason = record.get("error") or context.get("exception")
-    log.error(
-        "task %s of night %s failed: %s\nRecords of the run: %s\nConfiguration: %s\nWhat to do: its documentation",
-        ti.task_id,
-        config.night,
-        reason,
-        run_folder(config.lake, config.run_id),
-        frozen,
+    _log(
+        f"task {ti.task_id} of night {config.night} failed: {record.get('error') or context.get('exception')}\n"
+        f"Records of the run: {run_folder(config.lake, config.run_id)}\nConfiguration: {frozen}\n"
+        "What to do: see the task's documentation"
     )
+
+
+def _log(text: str) -> None:
+    """One entry per line, so that whoever reads the log by lines finds each of them."""
+    for line in text.splitlines():
+        log.error(line)

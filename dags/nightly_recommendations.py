@@ -1,5 +1,6 @@
 """The DAG of a night: from interactions and items to published, explained recommendations."""
 
+import logging
 import os
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +51,7 @@ def publish_night(config: str) -> None:
     from schemas.manifest import publish_night as publish
     from schemas.night import load_config
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     attach_metadata(get_current_context(), load_config(config).night, {"runs": publish(config)})
 
 

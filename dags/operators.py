@@ -122,7 +122,9 @@ class RayTaskOperator(NightTask, ResumableJobMixin, BaseOperator):
     def _perform_locally(self) -> None:
         environment = {**os.environ, **local_environment()}
         environment.pop("RAY_ADDRESS", None)  # Else the module would join a cluster that the connection overrules.
-        self._process = LocalProcess([sys.executable, "-u", "-m", self.module, "--config", self.config], environment)
+        # -P: what happens to lie in the worker's current folder is not imported.
+        command = [sys.executable, "-u", "-P", "-m", self.module, "--config", self.config]
+        self._process = LocalProcess(command, environment)
         self._process.run(self.log.info)
 
     def _perform_on_cluster(self, context: Context) -> None:
@@ -176,13 +178,16 @@ class RayTaskOperator(NightTask, ResumableJobMixin, BaseOperator):
 
 
 def connect(address: str, headers: dict[str, str]) -> JobClient:
-    """A client of a cluster's job API. Raises AirflowException when nothing answers there."""
+    """A client of a cluster's job API. Raises AirflowException when nothing answers there or the token is wrong."""
+    from ray.exceptions import RayError
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address, headers=headers or None)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise AirflowException(f"no Ray job API answers at {address} (is it the dashboard's URL?): {error}") from error
+    except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+        raise AirflowException(
+            f"the Ray job API does not accept us at {address} (is it the dashboard's URL? is the token right?): {error}"
+        ) from error
 
 
 def local_environment() -> dict[str, str]:

@@ -114,6 +114,11 @@ def services() -> list[Service]:
     return found
 
 
+def scheduler_runs() -> bool:
+    """Whether a scheduler works on this machine's Airflow database: it would also run what `dags test` runs there."""
+    return any(service.process() for service in services() if service.name == "scheduler")
+
+
 def in_use(port: int) -> bool:
     """Whether something listens on a port of this machine."""
     with socket.socket() as probe:

@@ -59,7 +59,8 @@ def line_chart(nights: Sequence[str], series: Mapping[str, Values], kinds: Mappi
         for tick in ticks
     )
     drawn = Markup("").join(
-        _line_of_nights(nights, name, values, kinds[name], (low, high)) for name, values in reversed(series.items())
+        _line_of_nights(nights, name, values, kinds[name], (low, high))
+        for name, values in reversed(list(series.items()))
     )
     ends = Markup(
         '<text x="{}%" y="100%" dy="-2">{}</text><text x="100%" y="100%" dy="-2" text-anchor="end">{}</text>'

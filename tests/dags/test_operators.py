@@ -1,9 +1,11 @@
 """The operators run a task by name, tell why it failed, and tell the Assets what it published."""
 
 import json
+import subprocess
 import sys
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 from fake_ray_cluster import FakeJobClient
@@ -237,6 +239,19 @@ def test_spark_on_a_cluster_keeps_the_clusters_environment(config_uri, monkeypat
     monkeypatch.setattr(operators.SparkSubmitOperator, "execute", lambda self, context: None)
     task.perform({})
     assert not task.env_vars
+
+
+def test_a_kill_ends_the_driver_that_spark_submit_started(config_uri):
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(99)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as submitted:
+        driver = psutil.Process(int(submitted.stdout.readline()))
+        task = SparkTaskOperator(task_id="ingest", config=config_uri)
+        task._hook = SimpleNamespace(_submit_sp=submitted, on_kill=lambda: None, _is_yarn_cluster_mode=False)
+        task._hook._is_kubernetes = False
+        task.on_kill()
+        driver.wait(10)
+        assert submitted.wait(10) != 0
 
 
 def test_local_tasks_use_this_python_and_these_packages(monkeypatch):
