@@ -4,8 +4,9 @@
 
 Writes `smollm2-135m-instruct/` (generator, converted once from GGUF to safetensors), `all-minilm-l6-v2/` (encoder)
 and `ml-100k/` (example data, whose terms allow use but no redistribution: it is never part of the repository).
-Each folder is made under a temporary name and renamed when complete, so a folder that is there is whole; one that
-is whole is skipped, one that was damaged since is made again. Each holds SHA256SUMS (`sha256sum -c SHA256SUMS` checks it) and models also REVISION.
+Each folder is made under a temporary name and renamed when complete, so a folder that is there is whole. One that is
+whole is skipped, one that was damaged since is made again. Each holds SHA256SUMS, which `sha256sum -c SHA256SUMS`
+checks, and models also REVISION.
 """
 
 import argparse

@@ -9,7 +9,7 @@ from math import log2
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.frames import read_table, write_stage
 from jobs.session import spark_session
@@ -79,7 +79,9 @@ def accuracy(rankings: DataFrame, targets: DataFrame) -> DataFrame:
     parts = [F.struct(F.lit(name).alias("metric"), value.alias("value")) for name, value in metrics.items()]
     per_user = scored.select("model", "slice", F.explode(F.array(*parts)).alias("m"))
     mean = F.avg(F.col("m.value").cast(GAIN)).cast("double").alias("value")
-    table = per_user.groupBy("model", "slice", F.col("m.metric").alias("metric")).agg(mean, F.count("*").alias("n_users"))
+    table = per_user.groupBy("model", "slice", F.col("m.metric").alias("metric")).agg(
+        mean, F.count("*").alias("n_users")
+    )
     return table.withColumn("protocol", F.lit(PROTOCOL))
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.frames import instant, numbered, read_table, write_stage
 from jobs.session import spark_session
@@ -18,7 +18,10 @@ log = logging.getLogger("nightrec.histories")
 
 def main() -> None:
     """Run the task."""
-    with night_task("histories", task_arguments(__doc__ or "")) as task, spark_session("histories", task.config) as spark:
+    with (
+        night_task("histories", task_arguments(__doc__ or "")) as task,
+        spark_session("histories", task.config) as spark,
+    ):
         histories(task, spark)
 
 
@@ -33,7 +36,9 @@ def histories(task: Task, spark: SparkSession) -> None:
             "lower features.min_user_interactions or choose a later run date"
         )
     stages = {name: task.stage(name) for name in ("user_histories", "splits")}
-    write_stage(user_histories(interactions, users, config.as_of, config.features.history_length), stages["user_histories"])
+    write_stage(
+        user_histories(interactions, users, config.as_of, config.features.history_length), stages["user_histories"]
+    )
     shares = config.evaluation.validation_share, config.evaluation.test_share
     write_stage(time_split(interactions, *shares), stages["splits"])
     for stage in stages.values():
@@ -64,7 +69,9 @@ def user_histories(interactions: DataFrame, users: DataFrame, as_of: datetime, l
         F.max_by(F.struct("timestamp", "rating", "weight"), "timestamp").alias("event")
     )
     recency = Window.partitionBy("user_id").orderBy(F.desc("event.timestamp"), F.asc("item_id"))
-    entry = F.struct(F.col("rank"), F.struct("item_id", "event.timestamp", "event.rating", "event.weight").alias("item"))
+    entry = F.struct(
+        F.col("rank"), F.struct("item_id", "event.timestamp", "event.rating", "event.weight").alias("item")
+    )
     kept = latest.withColumn("rank", F.row_number().over(recency)).where(F.col("rank") <= length)
     lists = kept.groupBy("user_id").agg(F.array_sort(F.collect_list(entry)).alias("entries"))
     items = F.transform("entries", lambda each: each["item"])

@@ -6,10 +6,11 @@ rows in = rows out + rows quarantined for every entity, or nothing is published.
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs import typed_rows
 from jobs.frames import staged_rows, write_stage
@@ -21,6 +22,7 @@ from schemas.config import ENTITIES, EntitySource, Sources
 from schemas.errors import NightrecError, NothingToDo, SourceError
 from schemas.lake import Stage
 from schemas.night import Task, night_task, task_arguments
+from schemas.storage import list_files
 from schemas.tables import TABLES
 
 log = logging.getLogger("nightrec.ingest")
@@ -44,15 +46,16 @@ def ingest(task: Task, spark: SparkSession) -> None:
     raw = open_sources(spark, task.config.source)
     rows_in = count_rows(task.config.source, raw)
     judged = judge(task.config.source, raw, task.config.as_of)
-    for frame in judged.values():
-        frame.persist(StorageLevel.MEMORY_AND_DISK)
+    reasons = {entity: reasons_of(frame.persist(StorageLevel.MEMORY_AND_DISK)) for entity, frame in judged.items()}
     for entity in REQUIRED:
-        require_rows(entity, judged[entity], task.config.as_of)
+        require_rows(entity, judged[entity], reasons[entity], task.config.as_of)
     stages = {entity: task.stage(entity) for entity in ENTITIES}
     for entity, frame in judged.items():
         write_stage(frame.where(F.col("_reason").isNull()), stages[entity])
     quarantine = task.stage("quarantine")
-    write_stage(quarantine_rows(judged, spark), quarantine)
+    rejected = {entity: frame for entity, frame in judged.items() if set(reasons[entity]) - {None}}
+    if rejected:
+        write_stage(quarantine_rows(rejected), quarantine)
     task.counters.update(funnel(spark, rows_in, stages, quarantine))
     check_balance(task.counters)
     for stage in (*stages.values(), quarantine):
@@ -110,12 +113,16 @@ def _unique(entity: str, judged: DataFrame, *preference: Column) -> DataFrame:
     return typed_rows.without_duplicates(judged, TABLES[entity].key, preference)
 
 
-def require_rows(entity: str, judged: DataFrame, as_of: datetime) -> None:
+def reasons_of(judged: DataFrame) -> dict[str | None, int]:
+    """Rows by reason; None is accepted."""
+    return {row["_reason"]: row["count"] for row in judged.groupBy("_reason").count().collect()}
+
+
+def require_rows(entity: str, judged: DataFrame, reasons: dict[str | None, int], as_of: datetime) -> None:
     """Raise when no row of an entity is accepted: NothingToDo before the first event, else SourceError."""
-    reasons = {row["_reason"]: row["count"] for row in judged.groupBy("_reason").count().collect()}
-    if reasons.pop(None, 0):
+    if reasons.get(None):
         return
-    told = ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(reasons.items()))
+    told = ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(reasons.items(), key=str))
     if reasons.get(LATE):
         first = judged.where(F.col("_reason") == LATE).agg(F.min("timestamp").cast("string")).first()
         raise NothingToDo(
@@ -130,22 +137,23 @@ def require_rows(entity: str, judged: DataFrame, as_of: datetime) -> None:
 
 def funnel(
     spark: SparkSession, rows_in: dict[str, int], stages: dict[str, Stage], quarantine: Stage
-) -> dict[str, dict[str, object]]:
+) -> dict[str, dict[str, Any]]:
     """The task's counters: rows in, rows out and quarantined by reason, the latter two from the staged files."""
-    reasons = spark.read.parquet(quarantine.uri).groupBy("entity", "reason").agg(F.sum("rows").alias("rows"))
-    quarantined: dict[str, object] = {entity: {} for entity in rows_in}
-    for row in reasons.orderBy("entity", "reason").collect():
-        quarantined[row["entity"]][row["reason"]] = row["rows"]  # type: ignore[index]
-    rows_out: dict[str, object] = {entity: staged_rows(spark, stages[entity]) for entity in rows_in}
-    return {"rows_in": dict(rows_in), "rows_out": rows_out, "quarantined": quarantined}
+    quarantined: dict[str, dict[str, int]] = {entity: {} for entity in rows_in}
+    if list_files(quarantine.uri, ".parquet"):
+        entries = spark.read.parquet(quarantine.uri).groupBy("entity", "reason").agg(F.sum("rows").alias("rows"))
+        for row in entries.orderBy("entity", "reason").collect():
+            quarantined[row["entity"]][row["reason"]] = row["rows"]
+    rows_out = {entity: staged_rows(stages[entity]) for entity in rows_in}
+    return {"rows_in": rows_in, "rows_out": rows_out, "quarantined": quarantined}
 
 
-def check_balance(counters: dict[str, dict[str, object]]) -> None:
+def check_balance(counters: dict[str, dict[str, Any]]) -> None:
     """Raise RowsLost unless rows in = rows out + rows quarantined for every entity."""
     lost = []
     for entity, rows_in in counters["rows_in"].items():
-        out, dropped = counters["rows_out"][entity], sum(counters["quarantined"][entity].values())  # type: ignore
-        if rows_in != out + dropped:  # type: ignore[operator]
+        out, dropped = counters["rows_out"][entity], sum(counters["quarantined"][entity].values())
+        if rows_in != out + dropped:
             lost.append(f"{entity}: {rows_in} in, {out} out, {dropped} quarantined")
     if lost:
         raise RowsLost("rows in are not rows out plus quarantined; nothing was published. " + "; ".join(lost))

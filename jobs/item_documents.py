@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.clean_text import clean_text, cut_at_word
 from jobs.frames import instant, read_table, write_stage
@@ -34,11 +34,12 @@ def item_documents(items: DataFrame, characters: int) -> DataFrame:
     """Table `item_documents`. A document reads `field: text. field: text`, on one line, at most `characters` long."""
     cleaned = F.coalesce(F.nullif(clean_text(F.col("title")), F.lit("")), F.trim("title"))
     categories = F.filter(F.transform("categories", clean_text), lambda category: category != "")
-    titled = items.select("item_id", cleaned.alias("title"), categories.alias("categories"), "texts")
-    whole = F.nullif(F.array_join(F.filter(F.transform("texts", _part), lambda part: part != ""), ". "), F.lit(""))
-    document = cut_at_word(F.coalesce(whole, F.concat(F.lit("title: "), F.col("title"))), characters)
-    documents = titled.withColumn("document", document).drop("texts")
-    return documents.withColumn("content_hash", F.sha2("document", 256))
+    parts = F.array_join(F.filter(F.transform("texts", _part), lambda part: part != ""), ". ")
+    # Step by step: an expression that is used several times is computed once where it is a column of its own.
+    steps = items.select("item_id", cleaned.alias("title"), categories.alias("categories"), parts.alias("parts"))
+    whole = F.when(F.col("parts") != "", F.col("parts")).otherwise(F.concat(F.lit("title: "), F.col("title")))
+    steps = steps.withColumn("whole", whole).withColumn("document", cut_at_word(F.col("whole"), characters))
+    return steps.withColumn("content_hash", F.sha2("document", 256)).drop("parts", "whole")
 
 
 def _part(entry: Column) -> Column:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.frames import numbered
 
@@ -40,7 +40,7 @@ def first_reason(fails: Sequence[tuple[str, Column]]) -> Column:
     return F.coalesce(*[F.when(condition, F.lit(reason)) for reason, condition in ranked])
 
 
-def quarantine_rows(judged: dict[str, DataFrame], spark: SparkSession) -> DataFrame:
+def quarantine_rows(judged: dict[str, DataFrame]) -> DataFrame:
     """Table `quarantine` from every entity's judged rows (columns `_reason` and `_source`).
 
     Entries are numbered in the order of entity, reason and row. Late rows become one entry per entity.
@@ -57,5 +57,11 @@ def _entries(entity: str, judged: DataFrame) -> DataFrame:
     row = F.substring(F.to_json("_source"), 1, ROW_CHARACTERS)
     rejected = judged.where(F.col("_reason").isNotNull() & ~is_late)
     single = rejected.select("_reason", F.lit(1).cast("bigint").alias("rows"), row.alias("row"))
-    late = judged.where(is_late).groupBy("_reason").agg(F.count("*").alias("rows"), F.lit(None).cast("string").alias("row"))
-    return single.unionByName(late).select(F.lit(entity).alias("entity"), F.col("_reason").alias("reason"), "rows", "row")
+    late = (
+        judged.where(is_late)
+        .groupBy("_reason")
+        .agg(F.count("*").alias("rows"), F.lit(None).cast("string").alias("row"))
+    )
+    return single.unionByName(late).select(
+        F.lit(entity).alias("entity"), F.col("_reason").alias("reason"), "rows", "row"
+    )

@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, DataFrameReader, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StringType, StructType
 
@@ -30,9 +30,14 @@ def read_source(spark: SparkSession, entity: str, source: EntitySource) -> DataF
 
     A source with files but without any row has no columns. Raises SourceError when nothing is found at the path.
     """
-    readers = {"csv": _read_csv, "jsonl": _read_json_lines, "parquet": _read_parquet, "delta": _read_delta}
+    readers = {
+        "csv": lambda: _read_csv(spark, entity, source),
+        "jsonl": lambda: _read_json_lines(spark, source),
+        "parquet": lambda: _read_parquet(spark, source),
+        "delta": lambda: _read_delta(spark, entity, source),
+    }
     try:
-        return readers[source.format](spark, entity, source)
+        return readers[source.format]()
     except AnalysisException as error:
         if "PATH_NOT_FOUND" in str(error):
             raise SourceError(f"{entity}: no file at {source.path}. Check source.{entity}.path.") from error
@@ -67,7 +72,7 @@ def _csv_reader(spark: SparkSession, entity: str, source: EntitySource) -> DataF
     return reader.option("multiLine", multiline).option("mode", "PERMISSIVE")
 
 
-def _read_json_lines(spark: SparkSession, entity: str, source: EntitySource) -> DataFrame:
+def _read_json_lines(spark: SparkSession, source: EntitySource) -> DataFrame:
     def reader() -> DataFrameReader:
         options = {"encoding": source.encoding, "columnNameOfCorruptRecord": MALFORMED, "mode": "PERMISSIVE"}
         return spark.read.options(primitivesAsString=True, **options)
@@ -77,7 +82,7 @@ def _read_json_lines(spark: SparkSession, entity: str, source: EntitySource) -> 
     return reader().schema(schema).json(source.path)
 
 
-def _read_parquet(spark: SparkSession, entity: str, source: EntitySource) -> DataFrame:
+def _read_parquet(spark: SparkSession, source: EntitySource) -> DataFrame:
     frame = spark.read.parquet(source.path)
     files = frame.inputFiles()
     return _with_nanoseconds(frame, files[0]) if files else frame.withColumn(MALFORMED, F.lit(None).cast("string"))

@@ -1,9 +1,9 @@
-"""Source rows -> our columns plus `_reason` (null: taken in) and `_source` (the mapped source columns, for quarantine)."""
+"""Source rows -> our columns plus `_reason` (null: taken in) and `_source` (the mapped source columns)."""
 
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.frames import instant
 from jobs.quarantine import LATE, first_reason
@@ -70,7 +70,8 @@ def without_unknown_items(judged: DataFrame, catalogue: DataFrame) -> DataFrame:
 
 def without_duplicates(judged: DataFrame, key: tuple[str, ...], preference: tuple[Column, ...]) -> DataFrame:
     """Give all but the first accepted row of a key, by preference, their reason; ties go by the source row's hash."""
-    order = Window.partitionBy("_accepted", *key).orderBy(*preference, F.xxhash64(F.to_json("_source")))
+    hashable = "_source" if '"map"' not in judged.schema["_source"].dataType.json() else F.to_json("_source")
+    order = Window.partitionBy("_accepted", *key).orderBy(*preference, F.xxhash64(hashable))
     numbers = judged.withColumn("_accepted", F.col("_reason").isNull()).withColumn("_copy", F.row_number().over(order))
     surplus = F.when(F.col("_accepted") & (F.col("_copy") > 1), F.lit("duplicate"))
     return numbers.withColumn("_reason", F.coalesce("_reason", surplus)).drop("_accepted", "_copy")

@@ -1,9 +1,9 @@
-"""From a source column of any type to ours: text, identifiers, numbers, instants, lists. Never raises: null is "not one"."""
+"""From a source column of any type to text, numbers, instants and lists. Nothing raises: null means "is none"."""
 
 import re
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
@@ -32,7 +32,7 @@ def source_column(frame: DataFrame, name: str) -> tuple[Column, DataType]:
 
 
 def as_text(column: Column, kind: DataType) -> Column:
-    """Trimmed text; null for what is empty. Whole numbers read as floats lose their `.0`, lists are joined by commas."""
+    """Trimmed text; null for what is empty. Whole floats lose their `.0`, lists are joined by commas."""
     if isinstance(kind, ArrayType):
         return _filled(F.array_join(as_list(column, kind, None), ", "))
     if isinstance(kind, StructType | MapType):

@@ -1,17 +1,17 @@
 """Task `candidates`: tune the sources on the validation window, then propose items for every user of every window."""
 
 import logging
-from collections.abc import Callable
+import math
+from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ray_tasks.candidate_blocks import ItemFeatures, Scorer, Users
 from ray_tasks.ray_session import ray_session
 from ray_tasks.source_text import Vectors, item_vectors
 from ray_tasks.source_tuning import SourceFactory, Tuned, grids, tune, tuning_users
-from ray_tasks.windows import WINDOWS, Log, encode, window
+from ray_tasks.windows import WINDOWS, Log, read_log, window
 from schemas.config import Candidates
 from schemas.night import Task, night_task, task_arguments
 
@@ -38,9 +38,7 @@ def main() -> None:
 
 def read_inputs(task: Task) -> tuple[Log, Vectors]:
     """The log with its splits, and the items' text vectors."""
-    splits = task.read("splits").read(["user_id", "item_id", "timestamp", "rating", "split"])
-    items = task.read("items").read(["item_id"])
-    known = encode(splits, items, task.config.as_of, task.config.evaluation.min_rating)
+    known = read_log(task)
     return known, item_vectors(task.read("item_embeddings").read(["item_id", "kind", "vector"]), known.item_ids)
 
 
@@ -75,22 +73,20 @@ def write_candidates(scorer: Scorer, users: Users, block_size: int, uri: str) ->
     """
     import ray
 
-    n_blocks = -(-len(users) // block_size)
+    n_blocks = math.ceil(len(users) / block_size)
     if not n_blocks:
         return
+    score = partial(_score, shared=ray.put((scorer, users)), block_size=block_size)
     numbers = ray.data.range(n_blocks, override_num_blocks=n_blocks)
-    rows = numbers.map_batches(_score, batch_size=1, fn_args=(ray.put((scorer, users)), block_size))
-    rows.write_parquet(uri)
+    numbers.map_batches(score, batch_size=1).write_parquet(uri)
 
 
 def _score(batch: Any, shared: Any, block_size: int) -> pa.Table:
     import ray
 
     scorer, users = ray.get(shared)
-    table: Callable[[Users], pa.Table] = scorer.table
-    return pa.concat_tables(
-        [table(users.part(int(number) * block_size, block_size)) for number in np.asarray(batch["id"])]
-    )
+    starts = [int(number) * block_size for number in batch["id"]]
+    return pa.concat_tables([scorer.table(users.part(start, block_size)) for start in starts])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ray_tasks.rows import Floats, Ints
 from schemas.config import SOURCES
+from schemas.tables.candidates import CANDIDATES
 
 FUSION_DEPTH = 60
 """The constant of reciprocal-rank fusion (Cormack et al. 2009)."""
@@ -47,6 +48,11 @@ class Lists:
         changes = np.flatnonzero(np.diff(code, prepend=-1)) if len(code) else np.zeros(0)
         return cls(table, changes.astype(np.int64))
 
+    @classmethod
+    def none(cls) -> "Lists":
+        """No lists at all."""
+        return cls.of(CANDIDATES.schema.empty_table())
+
     def __len__(self) -> int:
         return len(self.starts)
 
@@ -69,10 +75,6 @@ class Lists:
     def column(self, name: str) -> Floats:
         """A numeric column; null is NaN."""
         return np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
-
-    def take_users(self, users: Ints) -> "Lists":
-        """The lists of some users, by their numbers."""
-        return Lists.of(self.table.filter(pa.array(np.isin(self.user_of, users))))
 
 
 def fusion(lists: Lists) -> Floats:

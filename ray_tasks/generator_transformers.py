@@ -17,6 +17,9 @@ from schemas.errors import ModelError
 LOOP = 10
 """So many tokens with at most three different ones among them are a loop: the row ends."""
 
+FUNCTION_WORDS = frozenset(("and", "are", "enjoy", "for", "from", "its", "that", "the", "their", "this", "who", "with"))
+"""Words of more than two letters that a line may hold twice."""
+
 
 def token_counter(folder: str) -> TokenCounter:
     """Count tokens with the model's tokenizer alone, which loads in a fraction of a second."""
@@ -57,6 +60,7 @@ class TransformersGenerator:
         with torch.inference_mode():
             self._model(torch.tensor([ids]), past_key_values=self._examples, use_cache=True, logits_to_keep=1)
         self._single_tokens = cache(self._find_single_tokens)
+        self._word = cache(lambda token: str(self._tokenizer.decode([token])).strip(" ").lower())
 
     def generate(self, prompts: Sequence[Prompt]) -> list[Generation]:
         """Complete a batch of prompts; the fastest batches have prompts of similar length."""
@@ -87,7 +91,7 @@ class TransformersGenerator:
             logits = self._model(
                 read, attention_mask=mask, position_ids=position, past_key_values=past, use_cache=True, logits_to_keep=1
             ).logits[:, -1]
-            chosen = (logits + never).argmax(-1)
+            chosen = self._no_repeats(logits + never, [written[row] for row in alive]).argmax(-1)
             for row, token in zip(alive, chosen.tolist(), strict=True):
                 written[row].append(token)
             keep = [place for place, row in enumerate(alive) if not self._is_finished(written[row])]
@@ -101,6 +105,17 @@ class TransformersGenerator:
             read, position = chosen[:, None], position[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         return written
+
+    def _no_repeats(self, logits: Any, written: list[list[int]]) -> Any:
+        """Forbid words that the line has already: small models fall into loops of them."""
+        for row, tokens in enumerate(written):
+            for token in reversed(tokens):
+                word = self._word(token)
+                if "\n" in word:
+                    break
+                if len(word) > 2 and word not in FUNCTION_WORDS:
+                    logits[row, token] = float("-inf")
+        return logits
 
     def _is_finished(self, tokens: list[int]) -> bool:
         """After the end token, a blank line, a loop, or a list whose entries begin to repeat."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from schemas.errors import ModelError
 
 SUMS, REVISION = "SHA256SUMS", "REVISION"
-REMEDY = "Run `make assets` for the default models; for a model of your own, run `sha256sum * > SHA256SUMS` in its folder."
+REMEDY = (
+    "Run `make assets` for the default models; for a model of your own, run `sha256sum * > SHA256SUMS` in its folder."
+)
 
 
 def model_revision(folder: str) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +18,15 @@ REASONS = ("unparsable", "empty", "too_long", "repetition", "copied_example", "e
 """Terms of the rejects' `reason`; `failed` is a prompt on which the generator raised."""
 
 _ORDERS = re.compile(r"\b(ignore|disregard|forget)\b.{0,40}\b(instruction|prompt|rule)|\bsystem prompt\b|\bas an ai\b")
-_STOP = frozenset("the and with from that this for who are has its into about people enjoy enjoys likes prefers".split())
+_STOP = frozenset(
+    ("the", "and", "with", "from", "that", "this", "for", "who", "are", "has", "its", "into", "about")
+) | {
+    "people",
+    "enjoy",
+    "enjoys",
+    "likes",
+    "prefers",
+}
 
 
 class ItemProfile(BaseModel):
@@ -105,15 +114,16 @@ def _check(
         return "echoed_prompt"
     if _copies(sentences, evidence, prompt):
         return "copied_example"
-    return "ungrounded" if any(not _grounded(s, evidence, claims) for s in sentences) or _off(sentences[0], evidence) \
-        else None
+    if _off(sentences[0], evidence) or not all(_grounded(sentence, evidence, claims) for sentence in sentences):
+        return "ungrounded"
+    return None
 
 
 def _repeats(sentence: str) -> bool:
     """A word three times, or twice around `and` or a blank."""
     found = words(sentence)
     content = Counter(word for word in found if len(word) > 3 and word not in _STOP)
-    pairs = zip(found, found[1:], strict=False)
+    pairs = pairwise(found)
     around = zip(found, found[1:], found[2:], strict=False)
     return (
         any(count >= 3 for count in content.values())
@@ -145,14 +155,21 @@ def _grounded(sentence: str, evidence: Evidence, claims: frozenset[str]) -> bool
         return False
     if any(quoted.lower() not in own for quoted in re.findall(r"[\"\u201c]([^\"\u201d]+)[\"\u201d]", sentence)):
         return False
+    if not evidence.is_told and re.search(
+        r"\b(movie|film|story|book|game|man|woman|boy|one) (who|whose|where)\b", sentence
+    ):
+        return False
     names = re.findall(r"(?<=[a-z,] )[A-Z][a-z]+", sentence)
     return all(name.lower() in own for name in names)
 
 
 def _off(summary: str, evidence: Evidence) -> bool:
     """Whether a summary shares no content word with the evidence."""
-    stems = {word[:5] for word in words(evidence.text) if len(word) > 2 and word not in _STOP}
-    return not any(word[:5] in stems for word in words(summary) if word not in _STOP)
+    own, said = (
+        {word[:5] for word in words(text.replace("-", " ")) if len(word) > 2 and word not in _STOP}
+        for text in (evidence.text, summary)
+    )
+    return not own & said
 
 
 def _sentence(text: str) -> str:

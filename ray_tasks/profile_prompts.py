@@ -8,29 +8,47 @@ from importlib.resources import files
 
 from ray_tasks.profile_text import as_data, document_fields, natural_title, words
 
-TITLE, FACT, FACTS = 90, 140, 220
+TITLE, FACT, FACTS = 90, 140, 160
 """Characters of a title, of one fact and of all facts that a prompt holds."""
 
-KINDS = (
-    {"movie", "movies", "film", "films", "cinema", "viewers"},
-    {"book", "books", "novel", "novels", "readers"},
-    {"game", "games", "players"},
-    {"show", "shows", "series", "tv", "sitcom"},
-    {"song", "songs", "album", "music", "musical"},
-    {"cream", "lotion", "perfume", "product", "products"},
-    {"video", "videos"},
-    {"website", "app"},
-    {"play", "opera"},
+PER_FIELD = 5
+"""Entries that a prompt takes from one list, such as the categories or a field of tags."""
+
+CLAIMS = tuple(
+    frozenset(group.split())
+    for group in (
+        "movie movies film films cinema",
+        "book books novel novels",
+        "game games",
+        "show shows series tv sitcom",
+        "song songs album music musical",
+        "cream lotion perfume product products",
+        "video videos",
+        "website app",
+        "play opera",
+        "board card",
+        "romance romantic romanticism love sensual erotic dating",
+        "comedy humor humorous funny lighthearted light-hearted heartwarming uplifting family children children's "
+        "animation romance musical casual gentle cute",
+        "horror dark darkness gritty ominous violence violent crime thriller war film-noir suspense suspenseful "
+        "mystery mysterious gore zombies shooter",
+        "action adventure thriller exciting thrilling excitement thrills racing war superhero superheroes",
+        "sci-fi futuristic technology space robots cyberpunk",
+        "fantasy magic magical supernatural horror vampire mythology",
+    )
 )
-"""Words that claim what kind of thing an item is: each group may be used only about its own kind."""
+"""Words of one kind or mood: a profile may use them only if the evidence has a word of the same group."""
+
+PLOT = frozenset(("about", "hero", "heroes", "young", "girl", "character", "characters", "protagonist", "journey"))
+"""Words that tell what happens; about an item of which only categories are known they are invented."""
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a prompt tells about one item or user.
 
-    `lines` are the labelled lines of the prompt; `text` is all of it, for grounding; `avoid` are category words of
-    the catalogue and kinds that the evidence does not name; `enough` is False where the model is not asked.
+    `lines` are the labelled lines of the prompt, `title` and `facts` their content; `item_ids` are the items that a
+    user's evidence is taken from; `enough` is False where there is too little to ask the model.
     """
 
     entity_id: str
@@ -39,6 +57,11 @@ class Evidence:
     facts: tuple[str, ...]
     item_ids: tuple[str, ...] = ()
     enough: bool = True
+
+    @property
+    def is_told(self) -> bool:
+        """Whether any fact is a sentence or more: only then may a profile say what happens in the item."""
+        return any(len(fact) > 60 for fact in self.facts)
 
     @property
     def text(self) -> str:
@@ -83,18 +106,33 @@ def item_evidence(item_id: str, title: str, categories: Iterable[str], document:
     """What a prompt tells about an item: its kind, title, categories, and short facts of its document."""
     name = as_data(natural_title(title), TITLE)
     listed = [fact for category in categories if (fact := as_data(category, 40))]
-    known = set(words(" ".join([title, *listed])))
-    facts = list(dict.fromkeys(listed))[:8]
+    facts = _distinct(listed, set())[:PER_FIELD]
+    known = {name.lower(), title.lower(), *(fact.lower() for fact in listed)}
+    said = set(words(" ".join([title, *listed])))
     for field, text in document_fields(document):
-        fact = as_data(text, FACT)
-        if not fact or (words(fact) and set(words(fact)) <= known):
-            continue  # the title and the categories again
-        facts.append(f"{as_data(field, 30).split(' ')[-1]} {fact}" if len(fact) <= 20 else fact)
+        if not (set(words(text)) or {text}) <= said:
+            facts += _distinct(_field_facts(field, text), known)
+            known |= {fact.lower() for fact in facts}
     told = as_data(", ".join(facts), FACTS)
     label = as_data(kind, 30).capitalize() or "Item"
     enough = bool(told) or len(words(name)) >= 4
     lines = (f"{label}: {name}", f"Facts: {told or 'none given'}")
     return Evidence(item_id, lines, name, tuple(facts), (), enough)
+
+
+def _field_facts(field: str, text: str) -> list[str]:
+    """A field's text as short facts: the entries of a list, or the text; a mere number keeps its field's name."""
+    entries = [as_data(entry, 40) for entry in text.split(",")]
+    if len(entries) > 1 and all(len(entry) <= 30 for entry in entries):
+        return entries
+    fact = as_data(text, FACT)
+    return [f"{as_data(field, 30).split(' ')[-1]} {fact}" if not words(fact) else fact]
+
+
+def _distinct(facts: list[str], known: set[str]) -> list[str]:
+    """The first PER_FIELD facts that are new, without regard to case."""
+    new = {fact.lower(): fact for fact in reversed(facts) if fact and fact.lower() not in known}
+    return list(reversed(new.values()))[:PER_FIELD]
 
 
 def user_evidence(user_id: str, recent: list[tuple[str, str]], categories: list[str], n_items: int) -> Evidence:
@@ -113,10 +151,12 @@ def category_words(categories: Iterable[Iterable[str]]) -> frozenset[str]:
 
 
 def ungrounded_words(evidence: Evidence, vocabulary: frozenset[str]) -> frozenset[str]:
-    """Words that would claim what the evidence does not say: other categories, other kinds of things."""
+    """Words that would claim what the evidence does not say: other categories, kinds of things and moods."""
     known = set(words(evidence.text))
-    kinds = {word for group in KINDS if not group & known for word in group}
-    return frozenset(word for word in vocabulary | kinds if not _is_known(word, known))
+    allowed = {word for group in CLAIMS if any(_is_known(word, known) for word in group) for word in group}
+    kinds = {word for group in CLAIMS for word in group} - allowed
+    plot = frozenset() if evidence.is_told else PLOT - known
+    return frozenset(word for word in vocabulary | kinds if not _is_known(word, known)) | plot
 
 
 def _is_known(word: str, known: set[str]) -> bool:

@@ -60,7 +60,7 @@ def cpus_per_actor(actors: int) -> float:
 
 
 def _arguments() -> dict[str, Any]:
-    common: dict[str, Any] = {"logging_level": logging.WARNING, "ignore_reinit_error": False, "log_to_driver": True}
+    common: dict[str, Any] = {"logging_level": logging.ERROR, "ignore_reinit_error": False, "log_to_driver": True}
     address = os.environ.get("RAY_ADDRESS")
     if address:
         return {**common, "address": address, "runtime_env": {"env_vars": WORKER_SETTINGS}}
@@ -89,4 +89,4 @@ def _quiet_data() -> None:
     context.enable_progress_bars = False
     context.enable_operator_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

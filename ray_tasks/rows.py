@@ -73,8 +73,10 @@ def top_k(scores: Scores, k: int) -> Ints:
     filled = np.where(np.isnan(scores), -np.inf, scores)
     k_here = min(k, filled.shape[1])
     best = np.full((len(filled), k), -1, dtype=np.int64)
-    floors = np.partition(filled, filled.shape[1] - k_here, axis=1)[:, filled.shape[1] - k_here] if k_here else []
-    for row, (values, floor) in enumerate(zip(filled, floors, strict=False)):
+    if not k_here:
+        return best
+    floors = np.partition(filled, -k_here, axis=1)[:, -k_here]
+    for row, (values, floor) in enumerate(zip(filled, floors, strict=True)):
         among = np.flatnonzero((values >= floor) & (values > -np.inf))
         chosen = among[np.argsort(-values[among], kind="stable")][:k]
         best[row, : len(chosen)] = chosen

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from ray_tasks.rows import Ints, Scores, steady, top_k
+from ray_tasks.rows import Ints, steady, top_k
 from ray_tasks.sources import SimilaritySource
 from ray_tasks.windows import Log
 
@@ -72,7 +72,7 @@ def _mirror(lower: NDArray[np.float64], block: int = 1_000) -> None:
 def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int) -> NDArray[np.float32]:
     """Cosine of co-occurrence with `shrinkage` in the denominator, each item's strongest `neighbours` kept."""
     users = np.diag(together.counts)
-    cosine: Scores = together.counts / (np.sqrt(np.outer(users, users)) + np.float32(shrinkage))
+    cosine = np.asarray(together.counts / (np.sqrt(np.outer(users, users)) + shrinkage), dtype=np.float32)
     np.fill_diagonal(cosine, 0)
     nearest = top_k(steady(cosine), neighbours)
     kept = np.zeros_like(cosine)

@@ -21,8 +21,8 @@ class RecentPopularity:
     popularity: Scores
 
     @classmethod
-    def fit(cls, log: Log, days: float) -> "RecentPopularity":
-        """From the last `days` of the log."""
+    def fit(cls, log: Log, days: float | None) -> "RecentPopularity":
+        """From the last `days` of the log, or all of it."""
         total = counts(log)
         return cls((counts(log, days) + total / (total.max(initial=0) + 1)).astype(np.float32))
 

@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 
 from ray_tasks.rows import Ints, Rows
 from schemas.errors import LakeError
+from schemas.night import Task
 
 SPLITS = ("train", "validation", "test")
 WINDOWS = {"validation": 1, "test": 2, "serving": 3}
@@ -94,6 +95,13 @@ def encode(splits: pa.Table, items: pa.Table, before: datetime, min_rating: floa
         _integers(pc.index_in(splits["split"], value_set=pa.array(SPLITS))),
         relevant,
     )
+
+
+def read_log(task: Task) -> Log:
+    """The night's log, from its `splits` and `items`."""
+    splits = task.read("splits").read(["user_id", "item_id", "timestamp", "rating", "split"])
+    items = task.read("items").read(["item_id"])
+    return encode(splits, items, task.config.as_of, task.config.evaluation.min_rating)
 
 
 def _integers(column: pa.ChunkedArray) -> Ints:

@@ -179,6 +179,7 @@ class Generator(Section):
     batch_size: int = Field(32, ge=1, le=1_024, description="Prompts per batch")
     max_new_tokens: int = Field(64, ge=8, le=1_024, description="Longest profile")
     actors: int = Field(2, ge=1, description="Ray actors that each load the model")
+    item_kind: str = Field("item", max_length=30, description="What one item is, in a word, for prompts: movie, game")
     full_refresh: bool = Field(False, description="Forget earlier generations and pay for all of them again")
 
 
@@ -205,7 +206,9 @@ class Candidates(Section):
         (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000), min_length=1, description="Tried for EASE"
     )
     item_item_neighbours: tuple[int, ...] = Field(
-        (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000), min_length=1, description="Nearest items kept per item, values tried"
+        (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000),
+        min_length=1,
+        description="Nearest items kept per item, values tried",
     )
     item_item_shrinkage: tuple[float, ...] = Field(
         (0, 10, 30, 100, 300, 1_000, 3_000, 10_000), min_length=1, description="Added to the cosine's denominator"

@@ -28,6 +28,8 @@ from schemas.tables import TABLES
 log = logging.getLogger("nightrec.manifest")
 
 TASK = "publish_night"
+AFTERWARDS = (TASK, "report")
+"""Tasks that publish nothing a manifest names; an earlier failure of theirs must not keep a night back."""
 RUNS = TABLES["runs"]
 
 
@@ -122,7 +124,7 @@ def go_back(lake: str, run_date: date, sequence: int) -> Manifest:
 
 def _tables_of_run(task: Task) -> list[dict[str, Any]]:
     """What the run's tasks published, one entry per table but `runs`, in the order of TABLES."""
-    records = {name: record for name, record in task_records(task.config).items() if name != TASK}
+    records = {name: record for name, record in task_records(task.config).items() if name not in AFTERWARDS}
     outputs: dict[str, Mapping[str, Any]] = {}
     for record in records.values():
         outputs.update(record["outputs"])

@@ -16,17 +16,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 from environment import environment
-
-from jobs.report.summary_text import render_text
+from jobs.report.summary_text import render_text, with_report_task
 from measurement import measurement
 from schemas.errors import LakeError
 from schemas.night import load_config, run_folder, task_records
 from schemas.storage import read_text
+from services import scheduler_runs
 
 HOME = Path(__file__).resolve().parents[2]
 DAG = "nightly_recommendations"
 FROZEN = re.compile(r"frozen configuration: (\S+)")
-PROGRESS = re.compile(r"\b(INFO|WARNING|ERROR) (nightrec[\w.]*): (.*)")
+TOLD = (
+    # A line of a task's own process, as Airflow repeats it; then one of a task inside Airflow's process.
+    re.compile(r"\b(?P<level>INFO|WARNING|ERROR) nightrec[\w.]*: (?P<text>.*?)(?:\s+\[airflow\.[^\]]*\].*)?$"),
+    re.compile(r"\[(?P<level>info|warning|error)\s*\] (?P<text>.*?)\s+\[nightrec[\w.]*\]"),
+)
 
 
 def main() -> int:
@@ -37,6 +41,9 @@ def main() -> int:
     parser.add_argument("--show-last", action="store_true", help="print the summary of the last run and stop")
     arguments = parser.parse_args()
     os.environ.update(environment(HOME))
+    if scheduler_runs():
+        # The scheduler of `make up` would also run the tasks of this night, if they shared a database.
+        os.environ["AIRFLOW_HOME"] += "-nightly"
     last = HOME / "build" / "run" / "last-night"
     if arguments.show_last:
         if not last.is_file():
@@ -68,10 +75,19 @@ def run(arguments: argparse.Namespace) -> tuple[str | None, int]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         for line in copied(process, log):
             frozen = found[1] if (found := FROZEN.search(line)) else frozen
-            if told := PROGRESS.search(line):
+            if told := progress(line):
                 minutes, seconds = divmod(int(time.monotonic() - started), 60)
-                print(f"{minutes:3d}:{seconds:02d}  {'' if told[1] == 'INFO' else told[1] + ' '}{told[3]}", flush=True)
+                print(f"{minutes:3d}:{seconds:02d}  {told}", flush=True)
     return frozen, process.returncode
+
+
+def progress(line: str) -> str | None:
+    """What a line of the log tells a person who waits; None for the others."""
+    found = next((match for pattern in TOLD if (match := pattern.search(line))), None)
+    if found is None:
+        return None
+    level = found["level"].upper()
+    return found["text"] if level == "INFO" else f"{level} {found['text']}"
 
 
 def airflow(*words: str) -> list[str]:
@@ -119,7 +135,7 @@ def show(frozen: str, seconds: float | None) -> int:
     """Print the summary of a run and keep its figures as build/bench/nightly.json; returns the exit status."""
     folder = frozen.rsplit("/", 1)[0]
     try:
-        summary = json.loads(read_text(f"{folder}/summary.json"))
+        summary = with_report_task(json.loads(read_text(f"{folder}/summary.json")), task_records(load_config(frozen)))
     except LakeError as error:
         print(f"The run has no summary yet: {error}")
         return 1

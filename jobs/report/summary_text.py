@@ -25,10 +25,15 @@ def load_summary(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     own = path.parent / "tasks" / "report.json"
-    if own.is_file():
-        record = json.loads(own.read_text(encoding="utf-8"))
-        summary["tasks"] = [*(t for t in summary["tasks"] if t["name"] != "report"), record]
-    return summary
+    records = {"report": json.loads(own.read_text(encoding="utf-8"))} if own.is_file() else {}
+    return with_report_task(summary, records)
+
+
+def with_report_task(summary: Summary, records: dict[str, Any]) -> Summary:
+    """The summary with the report task's own cost, which was not known yet when that task wrote it."""
+    if "report" not in records:
+        return summary
+    return {**summary, "tasks": [*(t for t in summary["tasks"] if t["name"] != "report"), records["report"]]}
 
 
 def render_text(summary: Summary) -> str:

@@ -62,6 +62,8 @@ class Shop:
 
     def run(self, name: str, function: Callable[[Any, Any], None]) -> dict[str, Any]:
         with self.task(name) as task:
+            # A job has its session to itself; here, an earlier run may have cached the same files.
+            self.spark.catalog.clearCache()
             function(task, self.spark)
             return task.counters
 

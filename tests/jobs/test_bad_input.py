@@ -157,7 +157,7 @@ def test_a_hundred_kilobytes_of_text_pass_and_the_document_is_cut(shop, good_ite
 def test_no_user_left_after_filtering_names_the_filter(shop):
     shop.settings["features"] = {"min_user_interactions": 5}
     shop.ingest()
-    with pytest.raises(NothingToDo, match="5 or more interactions.*min_user_interactions"):
+    with pytest.raises(NothingToDo, match=r"5 or more interactions.*min_user_interactions"):
         shop.features()
     assert shop.record("histories")["status"] == "failed"
 

@@ -82,5 +82,8 @@ def test_a_perfect_list_scores_one_and_a_user_without_a_list_zero(spark):
     rows = [(u, "i1", WHEN, None, 1.0, "test") for u in ("listed", "unlisted")]
     splits = spark.createDataFrame(rows, table_schema("splits"))
     rankings = spark.createDataFrame([("m", "listed", 1, "i1")], table_schema("offline_rankings"))
-    means = {r["metric"]: r["value"] for r in accuracy(rankings, targets_by_slice(splits, None)).where("slice = 'all'").collect()}
+    means = {
+        r["metric"]: r["value"]
+        for r in accuracy(rankings, targets_by_slice(splits, None)).where("slice = 'all'").collect()
+    }
     assert means == {"ndcg@10": 0.5, "recall@20": 0.5}

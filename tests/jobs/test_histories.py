@@ -28,7 +28,9 @@ def lists(frame, features, length=200):
 
 
 def test_a_history_is_most_recent_first_one_entry_per_item_ties_by_id_and_capped(spark):
-    frame = interactions(spark, [("u", "b", 1), ("u", "c", 5), ("u", "a", 5), ("u", "b", 9), ("u", "d", 2), ("u", "c", 3)])
+    frame = interactions(
+        spark, [("u", "b", 1), ("u", "c", 5), ("u", "a", 5), ("u", "b", 9), ("u", "d", 2), ("u", "c", 3)]
+    )
     row = lists(frame, Features(), length=3)["u"]
     assert [(entry["item_id"], entry["rating"]) for entry in row["items"]] == [("b", 9.0), ("a", 5.0), ("c", 5.0)]
     assert (row["n_items"], row["n_interactions"]) == (4, 6)
@@ -37,7 +39,16 @@ def test_a_history_is_most_recent_first_one_entry_per_item_ties_by_id_and_capped
 
 def test_only_active_users_and_of_these_the_most_recent_are_served(spark):
     frame = interactions(
-        spark, [("once", "a", 9), ("b", "a", 1), ("b", "b", 7), ("a", "a", 1), ("a", "c", 7), ("old", "a", 1), ("old", "b", 2)]
+        spark,
+        [
+            ("once", "a", 9),
+            ("b", "a", 1),
+            ("b", "b", 7),
+            ("a", "a", 1),
+            ("a", "c", 7),
+            ("old", "a", 1),
+            ("old", "b", 2),
+        ],
     )
     assert set(lists(frame, Features(min_user_interactions=2))) == {"a", "b", "old"}
     assert set(lists(frame, Features(min_user_interactions=2, max_users=2))) == {"a", "b"}

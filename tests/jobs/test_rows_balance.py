@@ -18,7 +18,9 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=st.lists(ROW, min_size=30, max_size=80))
 def test_no_row_is_lost_whatever_it_holds(shop, good_events, rows):
     shop.events([*good_events, *(",".join(row) for row in rows)])

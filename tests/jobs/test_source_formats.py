@@ -17,7 +17,7 @@ EVENTS = [
     {"user": 2, "item": 10, "when": SECONDS[2], "stars": 4.5},
 ]
 ITEMS = [
-    {"item": 10, "name": "Chair", "tags": ["garden", "wood"], "year": 1995.0},
+    {"item": 10, "name": "Chair", "tags": ["garden", "wood"], "year": 1995},
     {"item": 20, "name": 'The "Table"', "tags": [], "year": None},
 ]
 
@@ -53,7 +53,8 @@ def as_parquet(shop, unit):
         events = events.set_column(2, "when", pa.array(moments, pa.timestamp(unit, tz="UTC")))
         shop.source["interactions"]["columns"]["timestamp"] = "when"
     pq.write_table(events, shop.folder / "events.parquet")
-    pq.write_table(pa.Table.from_pylist(ITEMS), shop.folder / "items.parquet")
+    floats = [{**item, "year": item["year"] and float(item["year"])} for item in ITEMS]  # as pandas writes them
+    pq.write_table(pa.Table.from_pylist(floats), shop.folder / "items.parquet")
     shop.source["interactions"] |= {"format": "parquet", "path": f"{shop.folder}/events.parquet"}
     shop.source["items"] |= {"format": "parquet", "path": f"{shop.folder}/items.parquet"}
 

@@ -1,0 +1,81 @@
+"""From scored candidates to lists: the best k per user in a total order, as rows of the published tables."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_tasks.features import Lists
+from ray_tasks.rows import Floats, Ints
+from schemas.config import SOURCES
+from schemas.tables.offline_rankings import OFFLINE_RANKINGS
+from schemas.tables.recommendations import RECOMMENDATIONS
+
+
+def best(lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
+    """Rows of each user's k best candidates and their ranks from 1, by user and rank.
+
+    Score descending, ties by item_id; a row with score NaN is left out.
+    """
+    user = lists.user_of
+    order = np.lexsort((np.arange(len(scores)), -scores, user))
+    order = order[~np.isnan(scores[order])]
+    ordered = user[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered) + 1
+    return order[rank <= k], rank[rank <= k]
+
+
+def positions(lists: Lists, scores: Floats, k: int, item_ids: NDArray[np.object_]) -> Ints:
+    """The best lists as (users, k) catalogue positions, -1 where a list is shorter: what the metrics take."""
+    rows, rank = best(lists, scores, k)
+    ranked = np.full((len(lists), k), -1, dtype=np.int64)
+    items = lists.table["item_id"].take(pa.array(rows)).to_numpy()
+    ranked[lists.user_of[rows], rank - 1] = np.searchsorted(item_ids, items)
+    return ranked
+
+
+def source_scores(lists: Lists, source: str) -> Floats:
+    """A source's own order, best highest: minus its rank. Users for whom it proposes nothing get popularity's."""
+    own = -lists.column(f"{source}_rank")
+    proposes = np.zeros(len(lists), dtype=bool)
+    proposes[lists.user_of[~np.isnan(own)]] = True
+    return np.where(proposes[lists.user_of], own, -lists.column("popularity_rank"))
+
+
+def recommendations(lists: Lists, scores: Floats, k: int, arm: str) -> pa.Table:
+    """Rows of `recommendations`."""
+    rows, rank = best(lists, scores, k)
+    chosen = lists.table.take(pa.array(rows))
+    columns = {
+        "user_id": chosen["user_id"],
+        "rank": pa.array(rank, pa.int32()),
+        "item_id": chosen["item_id"],
+        "score": pa.array(scores[rows], pa.float64()),
+        "arm": pa.repeat(arm, len(rows)),
+        "sources": pa.array(_sources(lists, rows), pa.list_(pa.string())),
+    }
+    return pa.table([columns[name] for name in RECOMMENDATIONS.schema.names], schema=RECOMMENDATIONS.schema)
+
+
+def _sources(lists: Lists, rows: Ints) -> list[list[str]]:
+    """Sources that proposed each row, best rank first."""
+    ranks = np.column_stack([lists.column(f"{source}_rank")[rows] for source in SOURCES])
+    order = np.argsort(ranks, axis=1, kind="stable")
+    return [[SOURCES[i] for i in places if not np.isnan(rank[i])] for places, rank in zip(order, ranks, strict=True)]
+
+
+def offline_rankings(lists: Lists, models: Mapping[str, Floats], k: int) -> pa.Table:
+    """Rows of `offline_rankings`: each model's k best per user, from its scores of the candidates."""
+    tables = [OFFLINE_RANKINGS.schema.empty_table()]
+    for model, scores in models.items():
+        rows, rank = best(lists, scores, k)
+        chosen = lists.table.take(pa.array(rows))
+        tables.append(ranking_rows(model, chosen["user_id"], rank, chosen["item_id"]))
+    return pa.concat_tables(tables)
+
+
+def ranking_rows(model: str, user_ids: pa.ChunkedArray, rank: Ints, item_ids: pa.ChunkedArray) -> pa.Table:
+    """One model's rows of `offline_rankings`."""
+    columns = [pa.repeat(model, len(rank)), user_ids, pa.array(rank, pa.int32()), item_ids]
+    return pa.table(columns, schema=OFFLINE_RANKINGS.schema)

@@ -1,0 +1,88 @@
+"""Which model serves: decided inside the validation window, on users with a history, by cross-validated NDCG@10.
+
+Users without a history get popularity from every model, so they say nothing about the choice.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_tasks.features import Lists, fusion
+from ray_tasks.metrics import ndcg
+from ray_tasks.ranked_lists import positions, source_scores
+from ray_tasks.ranker import FOLDS, Ranker, Training, cross_validated, train
+from ray_tasks.rows import Floats, Rows
+from schemas.config import SOURCES, Ranking
+
+log = logging.getLogger("nightrec.ranking")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The model that serves, `ranker` or a source's name; the ranker's trees; NDCG@10 of each; the reason in words."""
+
+    serving: str
+    trees: int
+    ndcg: dict[str, float]
+    reason: str
+
+
+@dataclass(frozen=True)
+class ServingModel:
+    """What ranks candidates after the gate."""
+
+    ranker: Ranker
+    decision: Decision
+
+    def score(self, lists: Lists) -> Floats:
+        """A score per candidate row; NaN for rows that the serving source does not propose."""
+        if self.decision.serving == "ranker":
+            return self.ranker.score(lists)
+        return source_scores(lists, self.decision.serving)
+
+
+def learn(lists: Lists, targets: Rows, item_ids: NDArray[np.object_], settings: Ranking, seed: int) -> ServingModel:
+    """Train and gate on validation lists; row r of `targets` is what the r-th user of `lists` took."""
+    label = lists.column("label")
+    learnable = len(np.unique(lists.user_of[label > 0]))
+    if learnable < 2 * FOLDS:
+        reason = f"fusion without trees: only {learnable} users with a history took a candidate"
+        return ServingModel(Ranker(), Decision("ranker", 0, {}, reason))
+    training = Training.of(lists)
+
+    def quality(scores: Floats) -> Floats:
+        return ndcg(positions(lists, scores, 10, item_ids), targets)
+
+    by_trees = {trees: quality(out) for trees, out in cross_validated(training, settings, seed).items()}
+    sources = {source: quality(source_scores(lists, source)) for source in SOURCES}
+    decision = decide(by_trees, sources, quality(fusion(lists)))
+    log.info("gate: %s (%s)", decision.serving, decision.reason)
+    return ServingModel(train(training, decision.trees, settings, seed), decision)
+
+
+def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused: Floats) -> Decision:
+    """From NDCG@10 per user: the fewest trees within noise of the best, and the ranker unless a source beats it.
+
+    Both choices lean to the simpler, more robust side: noise is one standard error of the paired difference.
+    """
+    best_trees = max(by_trees, key=lambda trees: (by_trees[trees].mean(), -trees))
+    trees = next(t for t in sorted(by_trees) if not beats(by_trees[best_trees], by_trees[t]))
+    rival = max(SOURCES, key=lambda source: sources[source].mean())
+    lost = beats(sources[rival], by_trees[trees])
+    means = {"ranker": by_trees[trees], "fusion": fused, **sources}
+    difference = by_trees[trees].mean() - sources[rival].mean()
+    reason = (
+        f"cross-validated NDCG@10 with {trees} trees is {difference:+.4f} against {rival}, the best single source; "
+        + ("more than noise: that source serves" if lost else "not worse by more than noise: the ranker serves")
+    )
+    shown = {model: round(float(values.mean()), 6) for model, values in means.items()}
+    return Decision(rival if lost else "ranker", trees, shown, reason)
+
+
+def beats(one: Floats, other: Floats) -> bool:
+    """True if `one` is better on average by more than one standard error of the paired difference."""
+    difference = one - other
+    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)) and difference.mean() > 0)

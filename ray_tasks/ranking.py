@@ -1,0 +1,144 @@
+"""Task `ranking`: learn from the validation window, publish each user's list, and rank the test window offline."""
+
+import logging
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_tasks.candidate_blocks import Users, proposals
+from ray_tasks.candidate_files import CandidateFiles
+from ray_tasks.features import Lists, fusion
+from ray_tasks.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker_gate import ServingModel, learn
+from ray_tasks.ray_session import ray_session
+from ray_tasks.source_popularity import RecentPopularity
+from ray_tasks.windows import Log, Window, read_log, window
+from schemas.config import SOURCES, Ranking, RunConfig
+from schemas.night import night_task, task_arguments
+
+log = logging.getLogger("nightrec.ranking")
+
+OFFLINE_LENGTH = 20
+"""Places of an offline list: as many as the longest metric (Recall@20) looks at."""
+
+
+def main() -> None:
+    """Read the pinned tables, learn, rank, publish."""
+    with night_task("ranking", task_arguments(__doc__ or "")) as task:
+        known, config = read_log(task), task.config
+        served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
+        files = CandidateFiles.of(task.read("candidates"))
+        model = learn_from_validation(known, files, config)
+        published, offline = task.stage("recommendations"), task.stage("offline_rankings")
+        size = config.candidates.block_size
+        with ray_session():
+            write_ranked(ServedBlocks(files, np.sort(served), model, config.ranking, size), published.uri)
+            write_ranked(OfflineBlocks.of(files, window(known, "test"), model, size), offline.uri)
+        task.counters.update(
+            trees=model.decision.trees,
+            gate={"serving": model.decision.serving, "reason": model.decision.reason},
+            validation_ndcg=model.decision.ndcg,
+            feature_importance=model.ranker.importance(),
+        )
+        task.publish(published)
+        task.publish(offline)
+
+
+def learn_from_validation(known: Log, files: CandidateFiles, config: RunConfig) -> ServingModel:
+    """Train and gate on a seeded sample of the validation users who have a history."""
+    view = window(known, "validation")
+    assert view.targets is not None
+    rows = np.flatnonzero(view.history.lengths)
+    if len(rows) > config.ranking.training_users:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
+    lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
+    targets = view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
+    return learn(lists, targets, known.item_ids, config.ranking, config.seed)
+
+
+@dataclass(frozen=True)
+class ServedBlocks:
+    """Ranks served users block by block: rows of `recommendations`."""
+
+    files: CandidateFiles
+    user_ids: NDArray[np.object_]
+    model: ServingModel
+    settings: Ranking
+    size: int
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return math.ceil(len(self.user_ids) / self.size)
+
+    def table(self, number: int) -> pa.Table:
+        """One block's rows."""
+        lists = self.files.read("serving", self.user_ids[number * self.size : (number + 1) * self.size])
+        return recommendations(lists, self.model.score(lists), self.settings.top_k, self.settings.arm)
+
+
+@dataclass(frozen=True)
+class OfflineBlocks:
+    """Ranks test users block by block, by every model: rows of `offline_rankings`.
+
+    `ranker` is what serves after the gate; each source alone ranks the full catalogue, seen items removed.
+    """
+
+    files: CandidateFiles
+    users: Users
+    model: ServingModel
+    all_time: RecentPopularity
+    item_ids: NDArray[np.object_]
+    size: int
+
+    @classmethod
+    def of(cls, files: CandidateFiles, view: Window, model: ServingModel, size: int) -> "OfflineBlocks":
+        """For the users of the test window."""
+        return cls(files, Users.of(view), model, RecentPopularity.fit(view.log, None), view.log.item_ids, size)
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return math.ceil(len(self.users) / self.size)
+
+    def table(self, number: int) -> pa.Table:
+        """One block's rows."""
+        users = self.users.part(number * self.size, self.size)
+        lists = self.files.read("test", users.user_ids)
+        models = {"ranker": self.model.score(lists), "fusion": fusion(lists)}
+        for source in SOURCES:
+            models["popularity_recent" if source == "popularity" else source] = source_scores(lists, source)
+        return pa.concat_tables([offline_rankings(lists, models, OFFLINE_LENGTH), self._popularity_all_time(users)])
+
+    def _popularity_all_time(self, users: Users) -> pa.Table:
+        ranked = proposals(self.all_time.score(users.history), users.history, OFFLINE_LENGTH)
+        user, place = np.nonzero(ranked >= 0)
+        user_ids = pa.array(users.user_ids[user], pa.string())
+        item_ids = pa.array(self.item_ids[ranked[user, place]], pa.string())
+        return ranking_rows("popularity_all_time", user_ids, place + 1, item_ids)
+
+
+def write_ranked(shared: ServedBlocks | OfflineBlocks, uri: str) -> None:
+    """Rank blocks of users side by side; each becomes a Parquet file below `uri`."""
+    import ray
+
+    if shared.count:
+        rank = partial(_rank, shared=ray.put(shared))
+        numbers = ray.data.range(shared.count, override_num_blocks=shared.count)
+        numbers.map_batches(rank, batch_size=1).write_parquet(uri)
+
+
+def _rank(batch: Any, shared: Any) -> pa.Table:
+    import ray
+
+    found = ray.get(shared)
+    return pa.concat_tables([found.table(int(number)) for number in batch["id"]])
+
+
+if __name__ == "__main__":
+    main()
