@@ -1,161 +1,140 @@
-"""Task `embeddings`: unit vectors of item documents, item profiles and user profiles; unchanged texts are reused."""
+"""Task `embeddings`: unit vectors of item documents, item profiles and user profiles.
+
+A text is known by the SHA-256 of the encoder's revision and itself: a text that some earlier night encoded is not
+encoded again, and equal texts are encoded once.
+"""
 
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ray_tasks.encoder import encoder_revision, make_encoder
-from ray_tasks.stage_rows import write_table
-from schemas.config import Encoder as EncoderConfig
+from ray_tasks.encoder import EncoderActor, encoder_revision
+from ray_tasks.model_files import verify_model
+from ray_tasks.ray_session import cpus_per_actor, ray_session
+from ray_tasks.stage_files import write_rows
+from schemas.config import Encoder
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
 from schemas.tables import TABLES
 
 log = logging.getLogger("nightrec.embeddings")
 
-Row = dict[str, Any]
-VECTOR = pa.list_(pa.float32())
-BLOCK, PROGRESS_SECONDS = 8, 15
+BATCHES, PROGRESS_SECONDS = 4, 15
 """Batches of the encoder per block of Ray Data; seconds between progress messages."""
+
+VECTORS = pa.schema([("text_hash", pa.string()), ("vector", pa.list_(pa.float32()))])
 
 
 def main() -> None:
-    """Run the task for the configuration on the command line."""
+    """Run the task."""
     with night_task("embeddings", task_arguments(__doc__ or "")) as task:
-        write_embeddings(task)
+        embed(task)
 
 
-def write_embeddings(task: Task) -> None:
-    """Publish `item_embeddings` and `user_embeddings`."""
-    config = task.config.encoder
-    stages = {name: task.stage(name) for name in ("item_embeddings", "user_embeddings")}
-    name = f"{config.model}\n{encoder_revision(config)}"
-    wanted = {"item_embeddings": item_texts(task, name), "user_embeddings": user_texts(task, name)}
-    known = {table: known_vectors(task.previous(table)) for table in stages}
-    vectors = {hash_: vector for found in known.values() for hash_, vector in found.items()}
-    missing = {row["text_hash"]: row["text"] for rows in wanted.values() for row in rows}
-    missing = {hash_: text for hash_, text in sorted(missing.items()) if hash_ not in vectors}
-    vectors.update(encode(missing, config))
-    for table, stage in stages.items():
-        write_table(stage, embedding_table(table, wanted[table], vectors))
+def embed(task: Task) -> None:
+    """Stage and publish `item_embeddings` and `user_embeddings`."""
+    revision = encoder_revision(task.config.encoder)
+    items = pa.concat_tables(
+        [
+            texts(task.read("item_documents").read(["item_id", "document"]), "item_id", "document", revision),
+            texts(profile_texts(task.read("item_profiles").read(), "item_id"), "item_id", "profile", revision),
+        ]
+    )
+    users = texts(profile_texts(task.read("user_profiles").read(), "user_id"), "user_id", "profile", revision)
+    known = known_vectors([task.previous("item_embeddings"), task.previous("user_embeddings")])
+    wanted = distinct_texts([items, users])
+    missing = wanted.filter(pc.invert(pc.is_in(wanted["text_hash"], known["text_hash"])))
+    log.info("%s texts, %s of them new", f"{wanted.num_rows:,}", f"{missing.num_rows:,}")
+    vectors = pa.concat_tables([known, encode(missing, task.config.encoder)])
+    for name, rows in (("item_embeddings", items), ("user_embeddings", users)):
+        stage = task.stage(name)
+        write_rows(stage, with_vectors(rows, vectors).select(TABLES[name].schema.names))
         task.publish(stage)
-    total = sum(map(len, wanted.values()))
-    fresh = sum(row["text_hash"] in missing for rows in wanted.values() for row in rows)
-    task.counters.update({"encoded": len(missing), "reused": total - fresh})
+    task.counters.update(encoded=missing.num_rows, reused=wanted.num_rows - missing.num_rows)
 
 
-def item_texts(task: Task, encoder: str) -> list[Row]:
-    """What to encode for items: the document, and the profile in words."""
-    documents = task.read("item_documents").read(["item_id", "document"]).to_pylist()
-    profiles = task.read("item_profiles").read(["item_id", "summary", "audience", "themes"]).to_pylist()
-    return [
-        *(text_row(encoder, row["document"], item_id=row["item_id"], kind="document") for row in documents),
-        *(text_row(encoder, profile_text(row), item_id=row["item_id"], kind="profile") for row in profiles),
-    ]
+def profile_texts(profiles: pa.Table, entity: str) -> pa.Table:
+    """What of a profile is encoded: its sentence, then the labels and (for items) the audience."""
+    labels = profiles["themes" if entity == "item_id" else "likes"]
+    parts = [profiles["summary"], pc.binary_join(labels, ", ")]
+    if entity == "item_id":
+        parts.append(profiles["audience"])
+    return pa.table({entity: profiles[entity], "profile": pc.binary_join_element_wise(*parts, " ")})
 
 
-def user_texts(task: Task, encoder: str) -> list[Row]:
-    """What to encode for users: the profile in words."""
-    profiles = task.read("user_profiles").read(["user_id", "summary", "likes"]).to_pylist()
-    return [text_row(encoder, profile_text(row), user_id=row["user_id"], kind="profile") for row in profiles]
+def texts(rows: pa.Table, entity: str, kind: str, revision: str) -> pa.Table:
+    """Columns: the entity's id, kind, text_hash, text. `kind` names the text's column as well."""
+    found = rows[kind].to_pylist()
+    hashes = [hashlib.sha256(f"{revision}\0{text}".encode()).hexdigest() for text in found]
+    columns = {entity: rows[entity], "kind": pa.repeat(kind, len(found)), "text_hash": hashes, "text": rows[kind]}
+    return pa.table(columns)
 
 
-def profile_text(profile: Row) -> str:
-    """A profile in words, as the encoder reads it."""
-    terms = ", ".join(profile.get("themes") or profile.get("likes") or ())
-    return " ".join(part for part in (profile["summary"], profile.get("audience"), terms) if part)
+def known_vectors(snapshots: Iterable[Snapshot | None]) -> pa.Table:
+    """Vectors of earlier nights by text_hash, each once."""
+    found = [snapshot.read(VECTORS.names).cast(VECTORS) for snapshot in snapshots if snapshot is not None]
+    return _first_of_each(pa.concat_tables(found)) if found else VECTORS.empty_table()
 
 
-def text_row(encoder: str, text: str, **key: str) -> Row:
-    """A text to encode with its key and the hash of encoder and text."""
-    return {**key, "text": text, "text_hash": hashlib.sha256(f"{encoder}\n{text}".encode()).hexdigest()}
+def distinct_texts(tables: Iterable[pa.Table]) -> pa.Table:
+    """text_hash and text of all rows, each once, by text_hash."""
+    return _first_of_each(pa.concat_tables([table.select(["text_hash", "text"]) for table in tables]))
 
 
-def known_vectors(snapshot: Snapshot | None) -> dict[str, Any]:
-    """Vectors already published, by the hash of their text."""
-    if snapshot is None:
-        return {}
-    table = snapshot.read(["text_hash", "vector"])
-    return dict(zip(table["text_hash"].to_pylist(), _matrix(table["vector"]), strict=True)) if len(table) else {}
+def _first_of_each(table: pa.Table) -> pa.Table:
+    positions = pa.table({"text_hash": table["text_hash"], "at": pa.array(range(table.num_rows))})
+    first = positions.group_by("text_hash").aggregate([("at", "min")]).sort_by("text_hash")
+    return table.take(first["at_min"])
 
 
-def embedding_table(name: str, rows: Sequence[Row], vectors: dict[str, Any]) -> pa.Table:
-    """Rows of a table of embeddings, each with the vector of its text."""
-    schema = TABLES[name].schema
-    columns = {key: [row[key] for row in rows] for key in schema.names if key != "vector"}
-    flat = np.concatenate([vectors[row["text_hash"]] for row in rows]) if rows else np.zeros(0, np.float32)
-    offsets = np.cumsum([0, *(len(vectors[row["text_hash"]]) for row in rows)]).astype(np.int32)
-    columns["vector"] = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float32()))
-    return pa.table({key: columns[key] for key in schema.names}).cast(schema)
-
-
-class TextEncoder:
-    """Encodes a batch of texts. The model is loaded once, on construction."""
-
-    def __init__(self, config: EncoderConfig, threads: int) -> None:
-        self._encoder = make_encoder(config, threads)
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """From (text_hash, text) to (text_hash, vector)."""
-        vectors = self._encoder.encode(batch["text"].to_pylist())
-        return pa.table({"text_hash": batch["text_hash"], "vector": pa.array(list(vectors), VECTOR)})
-
-
-def encode(texts: dict[str, str], config: EncoderConfig) -> dict[str, Any]:
-    """Vectors of texts (by hash) from an actor pool, with progress in the log; starts no Ray for no texts."""
-    if not texts:
-        return {}
-    from ray_tasks.ray_session import cpus_per_actor, ray_session, threads_per_actor
-
+def encode(missing: pa.Table, config: Encoder) -> pa.Table:
+    """Vectors of new texts, by an actor pool; texts of like length are encoded together, so that little is padded."""
+    if not missing.num_rows:
+        return VECTORS.empty_table()
     if config.backend != "fake":
-        from ray_tasks.model_files import verify_model
-
-        verify_model(config.path)
-    ordered = sorted(texts.items(), key=lambda pair: (-len(pair[1]), pair[0]))
-    size = config.batch_size * BLOCK
-    blocks = [
-        pa.table({"text_hash": [h for h, _ in part], "text": [t for _, t in part]})
-        for part in (ordered[at : at + size] for at in range(0, len(ordered), size))
-    ]
+        verify_model(config.path)  # the error is clearer from here than from an actor
+    by_length = missing.take(pc.array_sort_indices(pc.utf8_length(missing["text"]), "descending"))
+    size = config.batch_size * BATCHES
+    blocks = [by_length.slice(at, size) for at in range(0, by_length.num_rows, size)]
     actors = min(config.actors, len(blocks))
     with ray_session():
         import ray
 
-        answers = ray.data.from_arrow(blocks).map_batches(
-            TextEncoder,
+        encoded = ray.data.from_arrow(blocks).map_batches(
+            EncoderActor,
+            fn_constructor_args=[config],
             batch_format="pyarrow",
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=actors),
             num_cpus=cpus_per_actor(actors),
-            fn_constructor_kwargs={"config": config, "threads": threads_per_actor(actors)},
         )
-        return _collect(answers.iter_batches(batch_size=None, batch_format="pyarrow"), len(texts))
+        return _collect(encoded.iter_batches(batch_format="pyarrow", batch_size=None), missing.num_rows)
 
 
-def _collect(tables: Iterable[pa.Table], total: int) -> dict[str, Any]:
-    """Vectors by hash; logs done, rate and time left."""
-    vectors: dict[str, Any] = {}
+def _collect(batches: Iterable[Any], total: int) -> pa.Table:
+    """All vectors; logs how far it is and the time left."""
+    parts, done = [], 0
     started = told = time.monotonic()
-    log.info("embeddings: encoding %s texts", f"{total:,}")
-    for table in tables:
-        vectors.update(zip(table["text_hash"].to_pylist(), _matrix(table["vector"]), strict=True))
+    for batch in batches:
+        parts.append(pa.table(batch).select(VECTORS.names).cast(VECTORS))
+        done += parts[-1].num_rows
         now = time.monotonic()
-        if now - told >= PROGRESS_SECONDS or len(vectors) == total:
-            seconds, told = now - started, now
-            left = seconds / len(vectors) * (total - len(vectors))
-            rate = len(vectors) / seconds
-            log.info("embeddings: %d / %d, %.0f texts/s, %.0f s left", len(vectors), total, rate, left)
-    return vectors
+        if done and (now - told >= PROGRESS_SECONDS or done == total):
+            told, left = now, (now - started) / done * (total - done)
+            log.info("embeddings: %s / %s texts, %.0f s left", f"{done:,}", f"{total:,}", left)
+    return pa.concat_tables(parts)
 
 
-def _matrix(column: pa.ChunkedArray) -> Any:
-    """(rows, dimensions) of a column of vectors of one length."""
-    return np.stack([np.asarray(vector, dtype=np.float32) for vector in column.to_numpy(zero_copy_only=False)])
+def with_vectors(rows: pa.Table, vectors: pa.Table) -> pa.Table:
+    """Each row with the vector of its text. Raises KeyError when one has none: nothing is published without."""
+    place = {text_hash: at for at, text_hash in enumerate(vectors["text_hash"].to_pylist())}
+    positions = [place[text_hash] for text_hash in rows["text_hash"].to_pylist()]
+    return rows.append_column("vector", vectors["vector"].take(pa.array(positions, pa.int64())))
 
 
 if __name__ == "__main__":

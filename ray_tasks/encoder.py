@@ -1,82 +1,87 @@
-"""What turns texts into unit vectors, behind one interface."""
+"""Text encoders behind one Protocol: sentence-transformers for nights, a fake for tests."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any, Protocol
+import re
+from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.profile_text import words
+from ray_tasks.model_files import model_revision, verify_model
+from ray_tasks.ray_session import threads_per_actor
 from schemas.config import Encoder as EncoderConfig
 from schemas.errors import ModelError
 
 Vectors = NDArray[np.float32]
-"""(texts, dimensions), each row of unit length."""
 
 
 class Encoder(Protocol):
-    """Encodes texts, deterministically."""
+    """Turns texts into unit vectors."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """One unit vector per text, in order."""
+    def encode(self, texts: list[str]) -> Vectors:
+        """(texts, dimensions), each row of length 1."""
         ...
 
 
-def make_encoder(config: EncoderConfig, threads: int) -> Encoder:
-    """The configured encoder. Raises ModelError when its files are not in order."""
-    return FakeEncoder() if config.backend == "fake" else SentenceEncoder(config.path, config.batch_size, threads)
+class SentenceTransformerEncoder:
+    """A sentence-transformers model on CPU or GPU. Raises ModelError when it cannot be loaded."""
 
-
-def encoder_revision(config: EncoderConfig) -> str:
-    """SHA-256 that names the encoder's weights. Raises ModelError when its files are not in order."""
-    if config.backend == "fake":
-        return FakeEncoder.revision
-    from ray_tasks.model_files import model_revision
-
-    return model_revision(config.path)
-
-
-class SentenceEncoder:
-    """A sentence-transformers model on CPU, loaded from a verified folder of safetensors."""
-
-    def __init__(self, folder: str, batch_size: int, threads: int) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         import torch
+        from sentence_transformers import SentenceTransformer
 
-        from ray_tasks.model_files import verify_model
-
-        verify_model(folder)
-        torch.set_num_threads(threads)
+        verify_model(config.path)
+        torch.set_num_threads(threads_per_actor(config.actors))
+        self.batch_size = config.batch_size
         try:
-            from sentence_transformers import SentenceTransformer
-
-            self._model: Any = SentenceTransformer(
-                folder, device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            self.model = SentenceTransformer(
+                config.path, local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
             )
-        except Exception as error:
-            raise ModelError(f"cannot load the encoder in {folder}: {error}. Run `make assets`.") from error
-        self._batch_size = batch_size
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"cannot load the encoder from {config.path}: {error}") from error
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors; texts beyond the model's limit (256 tokens for MiniLM) are cut."""
-        vectors = self._model.encode(
-            list(texts), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
+    def encode(self, texts: list[str]) -> Vectors:
+        """See Encoder."""
+        found = self.model.encode(
+            texts, batch_size=self.batch_size, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
         )
-        return np.asarray(vectors, dtype=np.float32)
+        return np.asarray(found, dtype=np.float32)
 
 
 class FakeEncoder:
-    """Hashed bags of words in 32 dimensions: texts that share words are near. For tests, no model needed."""
+    """Hashed bags of words in 32 dimensions: deterministic and quick, for tests only."""
 
-    revision = "f" * 64
     dimensions = 32
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors; a text without words points along the first axis."""
+    def encode(self, texts: list[str]) -> Vectors:
+        """See Encoder."""
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, text in enumerate(texts):
-            for word in words(text):
+            for word in re.findall(r"\w+", text.lower()) or [""]:
                 vectors[row, hashlib.sha256(word.encode()).digest()[0] % self.dimensions] += 1
-            if not vectors[row].any():
-                vectors[row, 0] = 1
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def load_encoder(config: EncoderConfig) -> Encoder:
+    """The configured encoder, ready to encode."""
+    return FakeEncoder() if config.backend == "fake" else SentenceTransformerEncoder(config)
+
+
+def encoder_revision(config: EncoderConfig) -> str:
+    """What names the encoder in a text's hash: its own name and the SHA-256 of its weights."""
+    return f"{config.model}@{'fake' if config.backend == 'fake' else model_revision(config.path)}"
+
+
+class EncoderActor:
+    """A Ray Data actor that loads the encoder once: column `text` in, column `vector` added."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        self.encoder = load_encoder(config)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """One batch."""
+        vectors = self.encoder.encode(batch["text"].to_pylist())
+        flat = pa.array(vectors.ravel(), pa.float32())
+        lists = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]).cast(pa.list_(pa.float32()))
+        return batch.append_column("vector", lists)

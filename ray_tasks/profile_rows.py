@@ -14,7 +14,7 @@ from ray_tasks.profile_kinds import ProfileKind
 from ray_tasks.profile_plan import Entity, Plan, Row, plan_profiles
 from ray_tasks.profile_prompts import PromptFile
 from ray_tasks.profile_writer import generate
-from ray_tasks.stage_rows import write_table
+from ray_tasks.stage_files import write_rows
 from schemas.config import RunConfig
 from schemas.lake import Snapshot
 from schemas.night import Task
@@ -98,7 +98,7 @@ def publish_profiles(
     rows = profile_rows(writing, plan, answers)
     rejects = reject_rows(writing, plan, answers, _by_id(task.previous(kind.rejects), kind))
     for target, found in ((stage, rows), (rejects_stage, rejects)):
-        write_table(target, pa.Table.from_pylist(found, schema=TABLES[target.table.name].schema))
+        write_rows(target, pa.Table.from_pylist(found, schema=TABLES[target.table.name].schema))
     task.publish(stage)
     task.publish(rejects_stage)
     task.counters.update(counters(plan, answers, rows, budget, seconds))

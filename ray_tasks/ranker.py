@@ -4,9 +4,10 @@ Boosting starts from the fusion score, so that few trees mean a list close to fu
 cross-validation over users inside the validation window; a small window settles for few, or none.
 """
 
-import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from ray_tasks.features import NAMES, Lists, features, fusion
 from ray_tasks.rows import Floats, Ints
 from schemas.config import Ranking
 
-log = logging.getLogger("nightrec.ranking")
-
 FUSION_WEIGHT = 30.0
 """Turns fusion scores (at most 4 / 61) into raw scores that a few trees can overcome but one cannot."""
 CHECKPOINTS = (0, 1, 3, 10, 25, 50, 75, 100, 150, 200, 250, 300)
@@ -26,28 +25,29 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidate rows. `model` is LightGBM's text form; empty for fusion alone."""
+    """Scores candidate rows by the mean of `models`, LightGBM's text forms; without any, fusion alone."""
 
-    model: str = ""
+    models: tuple[str, ...] = ()
 
     def score(self, lists: Lists) -> Floats:
         """A score per row; higher is better. A user without history keeps the order of popularity."""
         learned = FUSION_WEIGHT * fusion(lists)
-        if self.model and len(lists):
-            learned = learned + self._booster.predict(features(lists), num_threads=1)
+        if self.models and len(lists):
+            values = features(lists)
+            learned = learned + np.mean([b.predict(values, num_threads=1) for b in self._boosters], axis=0)
         return np.where(lists.column("user_count") > 0, learned, lists.column("popularity_score"))
 
     @cached_property
-    def _booster(self) -> Any:
+    def _boosters(self) -> list[Any]:
         import lightgbm
 
-        return lightgbm.Booster(model_str=self.model)
+        return [lightgbm.Booster(model_str=model) for model in self.models]
 
     def importance(self) -> dict[str, float]:
         """Share of each feature in the trees' gain, largest first."""
-        if not self.model:
+        if not self.models:
             return {}
-        gain = np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
+        gain = np.sum([booster.feature_importance("gain") for booster in self._boosters], axis=0)
         shares = gain / max(gain.sum(), 1e-12)
         order = np.argsort(-shares, kind="stable")
         return {NAMES[index]: round(float(shares[index]), 4) for index in order if shares[index] > 0}
@@ -97,36 +97,47 @@ def parameters(settings: Ranking, seed: int) -> dict[str, Any]:
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": 2,
+        "num_threads": 1,
         "verbose": -1,
     }
 
 
-def cross_validated(training: Training, settings: Ranking, seed: int) -> dict[int, Floats]:
-    """Out-of-fold scores of every row by number of trees.
+@dataclass(frozen=True)
+class Folds:
+    """One booster per fold of users, trained on the others; together they are the ranker.
 
-    Folds are of whole users. Stops early once two checkpoints in a row have not raised the training's own measure.
+    Serving their mean instead of one refit costs nothing and steadies a ranker that learns from few users.
     """
-    users = len(training.lists)
-    fold = np.random.default_rng(seed).permutation(users) % FOLDS
-    boosters = [training.booster(fold != number, settings, seed) for number in range(min(FOLDS, users))]
-    out = {0: training.start}
-    for trees in (point for point in CHECKPOINTS if 0 < point <= settings.trees):
-        scores = training.start.copy()
-        for number, booster in enumerate(boosters):
-            while booster.current_iteration() < trees:
-                booster.update()
-            rows = (fold == number)[training.lists.user_of]
-            scores[rows] += booster.predict(training.values[rows], num_threads=2)
-        out[trees] = scores
-    return out
 
+    training: Training
+    fold: Ints
+    boosters: tuple[Any, ...]
 
-def train(training: Training, trees: int, settings: Ranking, seed: int) -> Ranker:
-    """The ranker with a given number of trees, from all users."""
-    if not trees:
-        return Ranker()
-    booster = training.booster(np.ones(len(training.lists), dtype=bool), settings, seed)
-    for _ in range(trees):
-        booster.update()
-    return Ranker(booster.model_to_string())
+    @classmethod
+    def of(cls, training: Training, settings: Ranking, seed: int) -> "Folds":
+        """Untrained boosters; folds are of whole users, so that no list is on both sides."""
+        fold = np.random.default_rng(seed).permutation(len(training.lists)) % FOLDS
+        return cls(training, fold, tuple(training.booster(fold != n, settings, seed) for n in range(FOLDS)))
+
+    def out_of_fold(self, most_trees: int) -> dict[int, Floats]:
+        """Every row's score by the booster that did not see its user, by number of trees."""
+        scores = {trees: self.training.start.copy() for trees in CHECKPOINTS if trees <= most_trees}
+        # One thread per booster, boosters side by side: deterministic, and threads do not wait for each other.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for rows, steps in pool.map(partial(self._grow, checkpoints=tuple(scores)), range(FOLDS)):
+                for trees, values in steps.items():
+                    scores[trees][rows] += values
+        return scores
+
+    def _grow(self, number: int, checkpoints: tuple[int, ...]) -> tuple[NDArray[np.bool_], dict[int, Floats]]:
+        booster, rows = self.boosters[number], (self.fold == number)[self.training.lists.user_of]
+        while booster.current_iteration() < checkpoints[-1] and not booster.update():
+            pass  # update() is true when no split is left to make
+        values = self.training.values[rows]
+        return rows, {
+            trees: booster.predict(values, num_iteration=trees, num_threads=1) for trees in checkpoints if trees
+        }
+
+    def ranker(self, trees: int) -> Ranker:
+        """The ranker with a number of trees per booster."""
+        return Ranker(tuple(b.model_to_string(num_iteration=trees) for b in self.boosters) if trees else ())

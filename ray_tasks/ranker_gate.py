@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ray_tasks.features import Lists, fusion
 from ray_tasks.metrics import ndcg
 from ray_tasks.ranked_lists import positions, source_scores
-from ray_tasks.ranker import FOLDS, Ranker, Training, cross_validated, train
+from ray_tasks.ranker import FOLDS, Folds, Ranker, Training
 from ray_tasks.rows import Floats, Rows
 from schemas.config import SOURCES, Ranking
 
@@ -51,16 +51,16 @@ def learn(lists: Lists, targets: Rows, item_ids: NDArray[np.object_], settings: 
     if learnable < 2 * FOLDS:
         reason = f"fusion without trees: only {learnable} users with a history took a candidate"
         return ServingModel(Ranker(), Decision("ranker", 0, {}, reason))
-    training = Training.of(lists)
+    folds = Folds.of(Training.of(lists), settings, seed)
 
     def quality(scores: Floats) -> Floats:
         return ndcg(positions(lists, scores, 10, item_ids), targets)
 
-    by_trees = {trees: quality(out) for trees, out in cross_validated(training, settings, seed).items()}
+    by_trees = {trees: quality(out) for trees, out in folds.out_of_fold(settings.trees).items()}
     sources = {source: quality(source_scores(lists, source)) for source in SOURCES}
     decision = decide(by_trees, sources, quality(fusion(lists)))
     log.info("gate: %s (%s)", decision.serving, decision.reason)
-    return ServingModel(train(training, decision.trees, settings, seed), decision)
+    return ServingModel(folds.ranker(decision.trees), decision)
 
 
 def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused: Floats) -> Decision:
