@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
-from fake_ray_cluster import FakeJobClient
 
 from dags import operators, ray_jobs
 from dags.assets import asset
 from dags.operators import RayTaskOperator, SparkTaskOperator, local_environment
+from fake_ray_cluster import FakeJobClient
 from schemas.night import night_task
 
 MODULE = """\

@@ -1,12 +1,12 @@
 """Jobs of a Ray cluster are submitted once, found again, and followed to their end."""
 
 import pytest
-from fake_ray_cluster import FakeJob, FakeJobClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dags import ray_jobs
 from dags.ray_jobs import JobFailed, LineStream, follow, job_status, submission_id, submit_or_attach
+from fake_ray_cluster import FakeJob, FakeJobClient
 
 RUN = ("nightly_recommendations", "scheduled__2026-11-22T02:00:00+00:00", "ranking", -1, "a" * 64)
 

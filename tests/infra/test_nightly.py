@@ -1,14 +1,15 @@
 """What a person sees while a night runs."""
 
 import pytest
+
 from nightly import FROZEN, progress
 
 CASES = {
-    "2026-11-23T05:14:00Z [info     ] 2026-11-23 05:14:00,1 INFO nightrec.ingest: items: 80 rows in [airflow.task.x] loc=a.py:1": (
+    "2026-11-23T05:14:00Z [info] 2026-11-23 05:14:00,1 INFO nightrec.ingest: items: 80 rows in [airflow.x] loc=a:1": (
         "items: 80 rows in"
     ),
     "2026-11-23 05:14:00,1 WARNING nightrec: budget spent": "WARNING budget spent",
-    "2026-11-23T05:14:00Z [info     ] night 2026-11-22, frozen configuration: /lake/_runs/x/config.json [nightrec.config] loc=b": (
+    "T [info] night 2026-11-22, frozen configuration: /lake/_runs/x/config.json [nightrec.config] loc=b": (
         "night 2026-11-22, frozen configuration: /lake/_runs/x/config.json"
     ),
     "2026-11-23T05:14:00Z [warning  ] No tasks to run [airflow.sdk.definitions.dag] loc=dag.py:1424": None,

@@ -12,10 +12,10 @@ import duckdb
 import polars
 import pytest
 from deltalake import DeltaTable
-from environment import environment
-from schemas.manifest import read_manifest
 
 import small_catalogue
+from environment import environment
+from schemas.manifest import read_manifest
 from schemas.tables import TABLES
 
 pytestmark = [pytest.mark.night, pytest.mark.timeout(1500)]

@@ -59,11 +59,15 @@ def histories(as_of: datetime) -> list[dict]:
 @pytest.fixture
 def night(tmp_path, monkeypatch):
     """Run the profile task of a kind for a night; returns (rows by id, rejects by id, the task's record)."""
-    monkeypatch.setattr(profile_rows, "generate", without_ray)
+    monkeypatch.setattr(profile_rows, "generate", without_ray(FakeGenerator()))
 
     def run(kind: str, on: date = NIGHT, **overrides):
         config = freeze(
-            {"source": SOURCE, "generator": {"backend": "fake", "item_kind": "movie"}},
+            {
+                "source": SOURCE,
+                "generator": {"backend": "fake", "path": "unused", "item_kind": "movie"},
+                "encoder": {"backend": "fake", "path": "unused"},
+            },
             run_date=on,
             lake=str(tmp_path / "lake"),
             mlflow_tracking_uri="sqlite://",
@@ -89,12 +93,12 @@ def night(tmp_path, monkeypatch):
     return run
 
 
-generator = FakeGenerator()
+def without_ray(generator):
+    def generate(entities, kind, config, vocabulary):
+        writer = ProfileWriter(kind, config, vocabulary, 1, generator)
+        return (writer(batch) for batch in batches(entities, config.batch_size))
 
-
-def without_ray(entities, kind, config, vocabulary):
-    writer = ProfileWriter(kind, config, vocabulary, 1, generator)
-    return (writer(batch) for batch in batches(entities, config.batch_size))
+    return generate
 
 
 def test_every_item_has_one_row_and_hostile_text_stays_data(night):
@@ -164,17 +168,14 @@ def test_rejected_outputs_are_kept_with_reason_and_not_asked_again(night, monkey
         def generate(self, prompts):
             return [Generation(" mumble\n", 5, 2) for _ in prompts]
 
-    monkeypatch.setattr("tests_generator", Mumbler(), raising=False) if False else globals().update(generator=Mumbler())
-    try:
-        rows, rejects, _ = night("item")
-        assert rows["i00"]["reason"] == "rejected"
-        assert (rows["i00"]["prompt_tokens"], rows["i00"]["generated_on"]) == (5, NIGHT)
-        assert (rejects["i00"]["reason"], rejects["i00"]["output"]) == ("unparsable", " mumble\n")
-        _, carried, record = night("item", NIGHT + timedelta(days=1))
-        assert carried["i00"] == rejects["i00"]
-        assert record["counters"]["rejected"] == {}
-    finally:
-        globals().update(generator=FakeGenerator())
+    monkeypatch.setattr(profile_rows, "generate", without_ray(Mumbler()))
+    rows, rejects, _ = night("item")
+    assert rows["i00"]["reason"] == "rejected"
+    assert (rows["i00"]["prompt_tokens"], rows["i00"]["generated_on"]) == (5, NIGHT)
+    assert (rejects["i00"]["reason"], rejects["i00"]["output"]) == ("unparsable", " mumble\n")
+    _, carried, record = night("item", NIGHT + timedelta(days=1))
+    assert carried["i00"] == rejects["i00"]
+    assert record["counters"]["rejected"] == {}
 
 
 def test_users_are_described_from_their_own_items_with_evidence(night):
