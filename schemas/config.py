@@ -173,7 +173,7 @@ class Generator(Section):
     model: str = Field("SmolLM2-135M-Instruct", description="Name, recorded in every row")
     path: str = Field("${NIGHTREC_ASSETS}/smollm2-135m-instruct", description="Folder with safetensors and tokenizer")
     nightly_token_budget: int = Field(
-        110_000, ge=0, le=10_000_000_000, description="Prompt and output tokens that a night may spend on profiles"
+        70_000, ge=0, le=10_000_000_000, description="Prompt and output tokens that a night may spend on profiles"
     )
     item_share: float = Field(0.6, ge=0, le=1, description="Share of the budget for items; users get the rest")
     batch_size: int = Field(32, ge=1, le=1_024, description="Prompts per batch")

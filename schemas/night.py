@@ -128,7 +128,7 @@ def night_task(name: str, config_uri: str) -> Iterator[Task]:
     attempt = f"{safe_name(config.run_id)}-{records.get(name, {}).get('attempt', 0) + 1}"
     task = Task(name, config, Lake(config.lake), outputs, attempt)
     started, error = time.time(), None
-    log.info("task %s: night %s, run %s, attempt %s", name, config.night, config.run_id, attempt)
+    log.info("task %s, attempt %s", name, attempt.rpartition("-")[2])
     with UsageMeter() as meter:
         try:
             yield task

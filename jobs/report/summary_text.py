@@ -145,17 +145,20 @@ def _foot(summary: Summary) -> list[str]:
 
 
 def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Aligned columns: the first and any whose head begins with a space to the left, others to the right."""
-    widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
+    """Aligned columns: the first and any whose head begins with a space to the left, others to the right.
 
-    def line(row: Sequence[str]) -> str:
+    A line that is too long goes on below its last column.
+    """
+    widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
+    indent = " " * (sum(widths[:-1]) + 2 * (len(head) - 2) + 2)
+    lines = []
+    for row in [head, *body]:
         cells = (
             cell.ljust(width) if i == 0 or head[i].startswith(" ") else cell.rjust(width + 2)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        return _cut("".join(cells).rstrip(), WIDTH + 20)
-
-    return [line(row) for row in [head, *body]]
+        lines += textwrap.wrap("".join(cells).rstrip(), WIDTH, drop_whitespace=False, subsequent_indent=indent)
+    return [line.rstrip() for line in lines]
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
