@@ -39,7 +39,21 @@ CLAIMS = tuple(
 )
 """Words of one kind or mood: a profile may use them only if the evidence has a word of the same group."""
 
-PLOT = frozenset(("about", "hero", "heroes", "young", "girl", "character", "characters", "protagonist", "journey"))
+PLOT = frozenset(
+    (
+        "about",
+        "hero",
+        "heroes",
+        "young",
+        "girl",
+        "character",
+        "characters",
+        "protagonist",
+        "journey",
+        "involving",
+        "follows",
+    )
+)
 """Words that tell what happens; about an item of which only categories are known they are invented."""
 
 
