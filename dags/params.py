@@ -7,7 +7,8 @@ from typing import Any
 from airflow.sdk import Param
 
 from dags.steps import HOME
-from schemas.config import Candidates, Features, Generator, Ranking, Section
+from schemas.config import Candidates, Features, Generator, Ranking
+from schemas.source_config import Section
 
 CONFIGS = HOME / "infra" / "configs"
 OVERRIDES = {

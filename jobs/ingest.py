@@ -18,10 +18,10 @@ from jobs.quarantine import LATE, quarantine_rows
 from jobs.read_source import read_source
 from jobs.session import spark_session
 from jobs.source_columns import check_columns
-from schemas.config import ENTITIES, EntitySource, Sources
 from schemas.errors import NightrecError, NothingToDo, SourceError
 from schemas.lake import Stage
 from schemas.night import Task, night_task, task_arguments
+from schemas.source_config import ENTITIES, EntitySource, Sources
 from schemas.storage import list_files
 from schemas.tables import TABLES
 

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StringType, StructType
 
-from schemas.config import EntitySource
 from schemas.errors import SourceError
+from schemas.source_config import EntitySource
 from schemas.storage import resolve
 
 log = logging.getLogger("nightrec.ingest")

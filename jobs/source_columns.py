@@ -3,8 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
-from schemas.config import ColumnMapping, EntitySource, ItemSource, UserSource
 from schemas.errors import SourceError
+from schemas.source_config import ColumnMapping, EntitySource, ItemSource, UserSource
 
 DELIMITERS = {",": "','", ";": "';'", "\t": "'\\t' (tab)", "|": "'|'", "::": "'::'"}
 

@@ -10,7 +10,7 @@ from jobs.quarantine import LATE, first_reason
 from jobs.read_source import MALFORMED, quoted
 from jobs.source_columns import mapped_columns, used_columns
 from jobs.typed_values import as_instant, as_list, as_number, as_text, label, source_column
-from schemas.config import (
+from schemas.source_config import (
     ColumnMapping,
     EntitySource,
     FeedbackSource,

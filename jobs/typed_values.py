@@ -18,7 +18,7 @@ from pyspark.sql.types import (
 )
 
 from jobs.read_source import quoted
-from schemas.config import ColumnMapping
+from schemas.source_config import ColumnMapping
 
 BLANKS = " \t\r\n\u00a0"
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}

@@ -11,149 +11,15 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from schemas.errors import ConfigError
+from schemas.source_config import Section, Sources
 
-ENTITIES = ("interactions", "items", "users", "feedback", "requests")
 SOURCES = ("popularity", "ease", "text", "item_item")
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ColumnMapping(Section):
-    """How one of our columns is read from a source column.
-
-    In YAML a plain string is short for `{column: that string}`.
-    """
-
-    column: str = Field(description="Name of the source's column")
-    unit: Literal["s", "ms", "us", "iso"] | None = Field(
-        None, description="Timestamps: Unix seconds, milliseconds, microseconds, or ISO 8601 text (the default)"
-    )
-    split: str | None = Field(None, description="Lists: the separator inside the source's text")
-    min: float | None = Field(None, description="Numbers: smaller values are quarantined")
-    max: float | None = Field(None, description="Numbers: larger values are quarantined")
-
-
-def _as_mapping(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) else value
-
-
-Mapped = Annotated[ColumnMapping, BeforeValidator(_as_mapping)]
-
-
-class EntitySource(Section):
-    """Where the rows of one entity are, and how they are encoded."""
-
-    format: Literal["csv", "jsonl", "parquet", "delta"] = Field(description="tsv is csv with delimiter '\\t'")
-    path: str = Field(description="File, folder, glob or URI; relative to the configuration file")
-    delimiter: str = Field(",", min_length=1, description="csv: one or more characters")
-    header: bool = Field(True, description="csv: the first line names the columns")
-    names: tuple[str, ...] = Field((), description="csv without header: the columns' names in order")
-    encoding: str = Field("utf-8", description="csv, jsonl: for example iso-8859-1")
-
-    @model_validator(mode="after")
-    def _names_for_headless_files(self) -> "EntitySource":
-        if self.format == "csv" and not self.header and not self.names:
-            raise ValueError("a csv without a header line needs 'names'")
-        return self
-
-
-class InteractionColumns(Section):
-    """Our columns of `interactions`, read from the source's."""
-
-    user_id: Mapped
-    item_id: Mapped
-    timestamp: Mapped
-    rating: Mapped | None = None
-    weight: Mapped | None = None
-    event_type: Mapped | None = None
-
-
-class ItemColumns(Section):
-    """Our columns of `items`, read from the source's."""
-
-    item_id: Mapped
-    title: Mapped
-    description: Mapped | None = None
-    categories: Mapped | None = None
-
-
-class UserColumns(Section):
-    """Our columns of `users`, read from the source's."""
-
-    user_id: Mapped
-
-
-class FeedbackColumns(Section):
-    """Our columns of `feedback`, read from the source's."""
-
-    user_id: Mapped
-    item_id: Mapped
-    timestamp: Mapped
-    kind: Mapped
-    value: Mapped | None = None
-
-
-class RequestColumns(Section):
-    """Our columns of `requests`, read from the source's."""
-
-    user_id: Mapped
-    timestamp: Mapped
-    text: Mapped
-
-
-class InteractionSource(EntitySource):
-    """Source of `interactions`."""
-
-    columns: InteractionColumns
-
-
-class ItemSource(EntitySource):
-    """Source of `items`."""
-
-    columns: ItemColumns
-    text: tuple[Mapped, ...] = Field(
-        (), description="Source columns that describe an item, in order; default: title, categories, description"
-    )
-
-
-class UserSource(EntitySource):
-    """Source of `users`."""
-
-    columns: UserColumns
-    attributes: tuple[str, ...] = Field((), description="Source columns to keep as attributes")
-
-
-class FeedbackSource(EntitySource):
-    """Source of `feedback`."""
-
-    columns: FeedbackColumns
-
-
-class RequestSource(EntitySource):
-    """Source of `requests`."""
-
-    columns: RequestColumns
-
-
-class Sources(Section):
-    """The user's data: interactions and items are required."""
-
-    name: str = Field(description="Short name of the data set, shown in reports")
-    interactions: InteractionSource
-    items: ItemSource
-    users: UserSource | None = None
-    feedback: FeedbackSource | None = None
-    requests: RequestSource | None = None
 
 
 class Features(Section):

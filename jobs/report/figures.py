@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from schemas.config import ENTITIES, SOURCES, RunConfig
+from schemas.config import SOURCES, RunConfig
+from schemas.source_config import ENTITIES
 
 Record = Mapping[str, Any]
 

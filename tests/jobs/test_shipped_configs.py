@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jobs.source_columns import used_columns
-from schemas.config import ENTITIES, freeze, load_yaml
+from schemas.config import freeze, load_yaml
+from schemas.source_config import ENTITIES
 
 FOLDER = Path(__file__).parents[2] / "infra" / "configs"
 
