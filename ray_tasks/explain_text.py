@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 TITLE_LENGTH = 80
+QUOTES = str.maketrans("“”„‟", "''''")
 PERSONAL = {
     "ease": "Because of {titles} in your history: people who chose {these} often choose this too.",
     "item_item": "Because of {titles} in your history: often chosen by the same people.",
@@ -39,7 +40,7 @@ def explain(
     `recent_count`: how often it was taken in the popularity window.
     """
     popular = _popular(recent_count, popularity)
-    titles = _joined([f"“{shortened(one.title)}”" for one in evidence])
+    titles = _joined([quoted(one.title) for one in evidence])
     if not evidence:
         return popular if "popularity" in sources else "It fits your history as a whole."
     if sources[0] == "popularity":
@@ -53,7 +54,13 @@ def explain(
 def shared_categories(item: Item, evidence: Sequence[Item], most: int = 3) -> list[str]:
     """Categories that the item shares with every item of the evidence, in the item's order."""
     others = [set(one.categories) for one in evidence]
-    return [shortened(name) for name in item.categories if all(name in other for other in others)][:most]
+    shared = (shortened(name) for name in item.categories if all(name in other for other in others))
+    return list(dict.fromkeys(name for name in shared if name))[:most]
+
+
+def quoted(title: str) -> str:
+    """A title between quotation marks that it cannot close itself."""
+    return f"“{shortened(title.translate(QUOTES)) or '?'}”"
 
 
 def shortened(text: str) -> str:

@@ -83,6 +83,12 @@ def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused:
 
 
 def beats(one: Floats, other: Floats) -> bool:
-    """True if `one` is better on average by more than one standard error of the paired difference."""
+    """True if `one` is better on average by more than one standard error of the paired difference.
+
+    A difference on a single user alone equals its own standard error, which is why rounding needs a margin.
+    """
+    if len(one) < 2:
+        return False
     difference = one - other
-    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)) and difference.mean() > 0)
+    error = difference.std(ddof=1) / np.sqrt(len(difference))
+    return bool(difference.mean() > error * (1 + 1e-9) and difference.mean() > 0)

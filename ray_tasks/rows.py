@@ -89,4 +89,5 @@ def steady(scores: NDArray[Any]) -> Scores:
     The last bits of a sum depend on how many threads summed; they must not decide an order, nor make a rerun differ.
     """
     bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
-    return np.where(np.isfinite(scores), ((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32), scores)
+    rounded = ((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32)
+    return np.where(np.isfinite(scores), rounded, scores).astype(np.float32, copy=False)

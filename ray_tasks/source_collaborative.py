@@ -48,6 +48,8 @@ def fit_ease(together: Cooccurrence, l2: float) -> NDArray[np.float32]:
 
     The inverse of counts + l2 is taken in double precision by Cholesky; the diagonal of the weights is 0.
     """
+    if not len(together.core):
+        return together.counts  # nothing to learn from; LAPACK refuses an empty matrix
     gram = together.counts.astype(np.float64, order="F")
     gram[np.diag_indices_from(gram)] += l2
     factor, failed = lapack.dpotrf(gram, lower=1, overwrite_a=1)

@@ -1,0 +1,240 @@
+"""The learned ranker: the same trees for a seed, no look ahead, and a gate that leans to the simpler side."""
+
+from datetime import date
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_lists import candidate, lists_of
+from small_log import Event, item_id, log_of, random_vectors
+
+from ray_tasks.candidate_files import CandidateFiles
+from ray_tasks.candidates import scoring, tune_all
+from ray_tasks.features import Lists, fusion
+from ray_tasks.ranked_lists import recommendations
+from ray_tasks.ranker import FOLDS, Folds, Ranker, Training
+from ray_tasks.ranker_gate import Decision, ServingModel, beats, decide, learn
+from ray_tasks.ranking import learn_from_validation
+from ray_tasks.rows import Rows
+from schemas.config import SOURCES, Candidates, Ranking
+from schemas.lake import Snapshot
+
+CATALOGUE = np.array([item_id(n) for n in range(12)], dtype=object)
+SMALL = Ranking(trees=25, leaves=4, learning_rate=0.2)
+
+
+def shop(n_users: int, place_of_target, week_count=lambda user, item, taken: 1, n_items: int = 10):
+    """Lists of `n_users` who each took one candidate, which `place_of_target(source)` ranks at that place.
+
+    Other candidates take the other places in an order drawn per user and source. Returns lists and targets.
+    """
+    chance, rows, targets = np.random.default_rng(5), [], []
+    for user in range(n_users):
+        target = int(chance.integers(n_items))
+        targets.append(target)
+        ranks = {}
+        for source in SOURCES:
+            order = [item for item in chance.permutation(n_items).tolist() if item != target]
+            order.insert(place_of_target(source) - 1, target)
+            ranks[source] = {item: place for place, item in enumerate(order, 1)}
+        for item in range(n_items):
+            own = {source: ranks[source][item] for source in SOURCES}
+            counts = {"item_week_count": week_count(user, item, item == target)}
+            rows.append(candidate(user, item, own, label=int(item == target), **counts))
+    return lists_of(rows), Rows.of(np.arange(n_users), np.array(targets), n_users)
+
+
+def learned(lists, targets, settings_=SMALL, seed=1):
+    return learn(lists, targets, CATALOGUE, settings_, seed)
+
+
+def taken_by_week_count(n_users):
+    """No source knows the target; the item's count of the week does."""
+    return shop(n_users, lambda source: 5, lambda user, item, taken: 40 + user % 7 if taken else (user + item) % 30)
+
+
+def test_trees_learn_what_fusion_does_not_know_and_the_ranker_serves():
+    model = learned(*taken_by_week_count(60))
+    decision = model.decision
+    assert (decision.serving, decision.trees > 0) == ("ranker", True)
+    assert decision.ndcg["ranker"] > 0.9 > decision.ndcg["fusion"]
+    assert set(decision.ndcg) == {"ranker", "fusion", *SOURCES}
+    assert len(model.ranker.models) == FOLDS
+    importance = model.ranker.importance()
+    assert next(iter(importance)) in ("item_week_count", "trend")
+    assert sum(importance.values()) == pytest.approx(1, abs=0.01)
+    unknown, _ = shop(80, lambda source: 5, lambda user, item, taken: 40 if taken else 3)
+    best = recommendations(unknown, model.score(unknown), 1, "default")
+    took = [row["item_id"] for row in unknown.table.to_pylist() if row["label"]]
+    assert np.mean(np.array(best["item_id"].to_pylist()) == np.array(took)) > 0.9
+
+
+def test_the_same_lists_and_seed_give_the_same_trees():
+    lists, targets = taken_by_week_count(30)
+    one, two, other = (learned(lists, targets, seed=seed) for seed in (1, 1, 2))
+    assert one.ranker.models == two.ranker.models
+    assert one.decision == two.decision
+    assert one.ranker.models != other.ranker.models
+    assert np.array_equal(one.score(lists), two.score(lists))
+
+
+def test_a_source_that_is_clearly_better_serves_alone():
+    lists, targets = shop(40, lambda source: 1 if source == "text" else 10)
+    model = learned(lists, targets, Ranking(trees=0))
+    assert (model.decision.serving, model.decision.trees) == ("text", 0)
+    assert model.decision.ndcg["text"] == 1
+    assert "that source serves" in model.decision.reason
+    served = recommendations(lists, model.score(lists), 10, "default").to_pylist()
+    ranks = {(row["user_id"], row["item_id"]): row["text_rank"] for row in lists.table.to_pylist()}
+    assert all(row["rank"] == ranks[row["user_id"], row["item_id"]] for row in served)
+
+
+def test_fusion_serves_when_the_sources_agree_on_what_each_puts_second():
+    lists, targets = shop(40, lambda source: 2)
+    decision = learned(lists, targets, Ranking(trees=0)).decision
+    assert (decision.serving, decision.trees) == ("ranker", 0)
+    assert decision.ndcg["ranker"] == decision.ndcg["fusion"] > 0.9
+    assert all(decision.ndcg[source] == pytest.approx(1 / np.log2(3), abs=1e-6) for source in SOURCES)
+
+
+def test_too_few_users_to_learn_from_get_fusion_without_trees():
+    lists, targets = shop(2 * FOLDS - 1, lambda source: 1)
+    model = learned(lists, targets)
+    assert (model.ranker, model.decision.serving, model.decision.trees) == (Ranker(), "ranker", 0)
+    assert f"only {2 * FOLDS - 1} users" in model.decision.reason
+    order = np.argsort(-model.score(lists), kind="stable")
+    assert order.tolist() == np.argsort(-fusion(lists), kind="stable").tolist()
+    assert model.ranker.importance() == {}
+    assert learned(*shop(2 * FOLDS, lambda source: 1)).decision.ndcg
+    nobody = learned(Lists.none(), Rows.of(np.zeros(0, dtype=int), np.zeros(0, dtype=int), 0))
+    assert nobody.decision.trees == 0
+
+
+def test_users_who_took_no_candidate_do_not_count_as_learnable():
+    lists, targets = shop(2 * FOLDS, lambda source: 1)
+    rows = [row | {"label": 0} if row["user_id"] == "u03" else row for row in lists.table.to_pylist()]
+    assert learned(lists_of(rows), targets).decision.ndcg == {}
+
+
+@pytest.mark.parametrize("serving", ["ranker", "ease", "text", "popularity"])
+def test_users_without_history_keep_the_order_of_popularity(serving):
+    model = learned(*taken_by_week_count(30))
+    assert model.ranker.models
+    # To the trees, 7 is the best of all: for a user with a history it comes first.
+    week = {4: 0, 2: 0, 7: 45}
+    places = list(enumerate(week, 1))
+    new = [candidate(0, i, {"popularity": r}, user_count=0, item_week_count=week[i]) for r, i in places]
+    old = [candidate(1, i, {"ease": r, "text": 4 - r}, item_week_count=week[i]) for r, i in places]
+    lists = lists_of(new + old)
+    scores = ServingModel(model.ranker, Decision(serving, 25, {}, "")).score(lists)
+    ranked = recommendations(lists, scores, 5, "default").to_pylist()
+    assert [row["item_id"] for row in ranked if row["user_id"] == "u00"] == ["i04", "i02", "i07"]
+    others = {"ranker": "i07", "ease": "i04", "text": "i07"}
+    if serving in others:
+        assert next(row["item_id"] for row in ranked if row["user_id"] == "u01") == others[serving]
+
+
+def test_no_user_is_scored_by_trees_that_saw_them():
+    lists, _ = taken_by_week_count(20)
+    folds = Folds.of(Training.of(lists), SMALL, seed=1)
+    assert sorted(np.bincount(folds.fold)) == [4] * FOLDS
+    out = folds.out_of_fold(25)
+    assert sorted(out) == [0, 1, 3, 10, 25]
+    assert np.array_equal(out[0], folds.training.start)
+    learned_ = out[25] - folds.training.start
+    for number, booster in enumerate(folds.boosters):
+        rows = (folds.fold == number)[lists.user_of]
+        assert np.allclose(learned_[rows], booster.predict(folds.training.values[rows]))
+    # Labels of a fold's users do not touch the trees that score them.
+    flipped = [
+        row | {"label": 1 - row["label"]} if folds.fold[int(row["user_id"][1:])] == 0 else row
+        for row in lists.table.to_pylist()
+    ]
+    again = Folds.of(Training.of(lists_of(flipped)), SMALL, seed=1).out_of_fold(25)
+    mine = (folds.fold == 0)[lists.user_of]
+    assert np.array_equal(out[25][mine], again[25][mine])
+    assert not np.array_equal(out[25], again[25])
+
+
+HALF = np.tile([0.0, 1.0], 50)
+
+
+def test_a_difference_within_one_standard_error_beats_nothing():
+    assert beats(HALF + 0.1, HALF)
+    assert not beats(HALF, HALF + 0.1)
+    assert not beats(HALF, HALF)
+    noisy = HALF.copy()
+    noisy[:2] += 1, -0.5  # one user up, one down: 0.005 on average, with a standard error of 0.011
+    assert not beats(noisy, HALF)
+
+
+def test_the_fewest_trees_within_noise_of_the_best_are_taken():
+    nearly = HALF + 0.1
+    nearly[:2] += -1, 0.5
+    by_trees = {0: HALF, 10: nearly, 100: HALF + 0.1, 200: HALF + 0.1}
+    sources = dict.fromkeys(SOURCES, HALF - 0.2)
+    found = decide(by_trees, sources, HALF)
+    assert (found.serving, found.trees) == ("ranker", 10)
+    assert found.ndcg == {"ranker": 0.595, "fusion": 0.5, **dict.fromkeys(SOURCES, 0.3)}
+
+
+@pytest.mark.parametrize(("ahead", "serving"), [(0.2, "text"), (0.0, "ranker"), (-0.2, "ranker")])
+def test_the_ranker_serves_unless_the_best_source_beats_it(ahead, serving):
+    sources = dict.fromkeys(SOURCES, HALF - 0.5) | {"text": HALF + ahead}
+    found = decide({0: HALF}, sources, HALF)
+    assert found.serving == serving
+    assert f"{0 - ahead:+.4f} against text" in found.reason
+
+
+@pytest.mark.parametrize("n_users", [1, 2, 10, 1_000, 100_000])
+def test_one_user_alone_decides_nothing(n_users):
+    other = np.zeros(n_users)
+    one = other.copy()
+    one[0] = 0.3
+    assert not beats(one, other)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20), st.floats(0, 1))
+def test_two_models_never_beat_each_other(values, shift):
+    one, other = np.array(values), np.roll(values, 1) + shift
+    assert not (beats(one, other) and beats(other, one))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """Learn from the validation lists of a log, written as the task `candidates` would write them."""
+    few = Candidates(ease_l2=(10,), item_item_neighbours=(5,), item_item_shrinkage=(0,), history_half_life=(0,))
+
+    def train(drawn, folder):
+        log, vectors = log_of(drawn, 30), random_vectors(30)
+        tuned = tune_all(log, vectors, few, seed=1)
+        uris = []
+        for name in ("validation", "test"):
+            scorer, users = scoring(log, name, served=None, vectors=vectors, tuned=tuned, settings=few)
+            uris.append(str(tmp_path / f"{folder}-{name}.parquet"))
+            pq.write_table(scorer.table(users), uris[-1])
+        files = CandidateFiles.of(Snapshot("candidates", date(2026, 11, 22), 0, tuple(uris)))
+        config = SimpleNamespace(ranking=Ranking(trees=10, training_users=25), seed=1)
+        return learn_from_validation(log, files, config)
+
+    return train
+
+
+def test_the_test_window_teaches_the_ranker_nothing(trained):
+    chance = np.random.default_rng(3)
+
+    def of(user):
+        liked = [item for item in range(30) if item % 3 == user % 3]
+        return chance.permutation(liked).tolist()
+
+    past = [Event(u, i, 10 * n + u, "train") for u in range(40) for n, i in enumerate(of(u)[:5])]
+    past += [Event(u, i, 300 + u, "validation") for u in range(40) for i in of(u)[5:8]]
+    futures = [[Event(u, (u * k) % 30, 500 + u, "test") for u in range(40)] for k in (1, 7)]
+    one, other = (trained(past + future, n) for n, future in enumerate(futures))
+    assert one.decision.ndcg
+    assert one.ranker.models == other.ranker.models
+    assert one.decision == other.decision
