@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from ray_tasks.rows import Ints, steady, top_k
-from ray_tasks.sources import SimilaritySource
 from ray_tasks.windows import Log
 
 log_ = logging.getLogger("nightrec.candidates")
@@ -82,14 +81,3 @@ def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int) -> 
     columns = nearest.ravel()[nearest.ravel() >= 0]
     kept[columns, rows] = cosine[columns, rows]
     return kept
-
-
-def ease(together: Cooccurrence, l2: float, half_life: float) -> SimilaritySource:
-    """EASE as a source."""
-    return SimilaritySource(together.core, fit_ease(together, l2), half_life, together.n_items)
-
-
-def item_item(together: Cooccurrence, shrinkage: float, neighbours: int, half_life: float) -> SimilaritySource:
-    """Item-item as a source."""
-    similarity = fit_item_item(together, shrinkage, neighbours)
-    return SimilaritySource(together.core, similarity, half_life, together.n_items)

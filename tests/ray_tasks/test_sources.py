@@ -8,12 +8,21 @@ from hypothesis import strategies as st
 from small_log import N_ITEMS, Event, events, log_of, random_vectors
 
 from ray_tasks.rows import Rows, decay, steady
-from ray_tasks.source_collaborative import Cooccurrence, ease, fit_ease, fit_item_item, item_item
+from ray_tasks.source_collaborative import Cooccurrence, fit_ease, fit_item_item
 from ray_tasks.source_popularity import RecentPopularity, counts
 from ray_tasks.source_text import TextSimilarity, item_vectors
 from ray_tasks.source_tuning import coordinate_search, grids, on_edge, quality, tuning_users
+from ray_tasks.sources import SimilaritySource
 from ray_tasks.windows import window
 from schemas.config import SOURCES, Candidates
+
+
+def ease(together, l2, half_life):
+    return SimilaritySource(together.core, fit_ease(together, l2), half_life, together.n_items)
+
+
+def item_item(together, shrinkage, neighbours, half_life):
+    return SimilaritySource(together.core, fit_item_item(together, shrinkage, neighbours), half_life, together.n_items)
 
 
 def matrix(log):
