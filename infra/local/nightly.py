@@ -26,6 +26,8 @@ from services import scheduler_runs
 HOME = Path(__file__).resolve().parents[2]
 DAG = "nightly_recommendations"
 FROZEN = re.compile(r"frozen configuration: (\S+)")
+PLACES = ("report", "mlflow")
+"""Parts of a summary that say where things lie on this machine: of no meaning in a benchmark."""
 TOLD = (
     # A line of a task's own process, as Airflow repeats it; then one of a task inside Airflow's process.
     re.compile(r"\b(?P<level>INFO|WARNING|ERROR) nightrec[\w.]*: (?P<text>.*?)(?:\s+\[airflow\.[^\]]*\].*)?$"),
@@ -141,7 +143,8 @@ def show(frozen: str, seconds: float | None) -> int:
         return 1
     print("\n" + render_text(summary))
     if seconds is not None:
-        bench = {"wall_seconds": round(seconds, 1), **measurement(frozen, HOME), "summary": summary}
+        figures = {key: value for key, value in summary.items() if key not in PLACES}
+        bench = {"wall_seconds": round(seconds, 1), **measurement(frozen, HOME), "summary": figures}
         path = HOME / "build" / "bench" / "nightly.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(bench, indent=2))

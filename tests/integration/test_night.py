@@ -14,8 +14,10 @@ import pytest
 from deltalake import DeltaTable
 
 import small_catalogue
+from dags.steps import STEPS
 from environment import environment
 from schemas.manifest import read_manifest
+from schemas.night import safe_name
 from schemas.tables import TABLES
 
 pytestmark = [pytest.mark.night, pytest.mark.timeout(1500)]
@@ -75,6 +77,16 @@ def test_every_table_is_in_the_manifest_and_opens_everywhere(shop, first):
         files = [uri.removeprefix("file://") for uri in table.file_uris()]
         by_duckdb = duckdb.read_parquet(files).aggregate("count(*)").fetchone()[0] if files else 0
         assert rows == by_duckdb == polars.read_delta(f"{shop.lake}/{name}", version=version).height
+
+
+def test_every_task_reads_and_publishes_what_its_documentation_says(shop, first):
+    records = [
+        json.loads(path.read_text())
+        for path in Path(shop.lake).glob(f"_runs/{safe_name(first['run_id'])}/tasks/*.json")
+    ]
+    did = {r["name"]: (set(r["inputs"]), set(r["outputs"])) for r in records if r["name"] != "publish_night"}
+    assert did == {name: (set(STEPS[name].reads), set(STEPS[name].publishes)) for name in did}
+    assert set(did) == set(STEPS) - {"freeze_config", "publish_night"}
 
 
 def test_rows_in_are_rows_out_plus_quarantined_and_each_has_its_reason(shop, first):
