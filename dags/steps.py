@@ -97,15 +97,16 @@ STEPS = {
         reads=("user_histories", "splits", "items", "item_embeddings"),
         minutes=240,
         does="Ray. Four sources propose items per user, each with its score: popularity, EASE, text, item-item.",
-        on_failure="Memory errors: EASE needs items² x 8 bytes; lower `candidates.max_core_items`, `block_size` or `per_source`.",
+        on_failure="Memory errors: EASE needs items² x 8 bytes; lower `candidates.max_core_items`, "
+        "`candidates.block_size` or `candidates.per_source`.",
     ),
     "ranking": Step(
         publishes=("recommendations", "offline_rankings"),
         reads=("candidates", "splits", "user_histories", "items"),
         minutes=240,
         does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published.",
-        on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. With too little data to learn "
-        "from it does not fail: reciprocal-rank fusion serves, and the task's record says so.",
+        on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. Too little "
+        "data to learn from is no failure: reciprocal-rank fusion serves, and the task's record says so.",
     ),
     "explanations": Step(
         publishes=("explanations",),
