@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ray_tasks.generator import Generation, Generator, Prompt, make_generator
+from ray_tasks.generation import Generation, Generator, Prompt
+from ray_tasks.generator import make_generator
 from ray_tasks.profile_checks import Rejected
 from ray_tasks.profile_kinds import KINDS
 from ray_tasks.profile_plan import Entity

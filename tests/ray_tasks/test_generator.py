@@ -6,7 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ray_tasks.generator import FakeGenerator, Generation, Prompt, make_token_counter
+from ray_tasks.generation import Generation, Prompt
+from ray_tasks.generator import make_token_counter
+from ray_tasks.generator_fake import FakeGenerator
 from ray_tasks.profile_kinds import ITEM
 from ray_tasks.profile_plan import Entity
 from ray_tasks.profile_prompts import PromptFile, item_evidence

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from ray_tasks import item_profiles, profile_rows, user_profiles
-from ray_tasks.generator import FakeGenerator, Generation
+from ray_tasks.generation import Generation
+from ray_tasks.generator_fake import FakeGenerator
 from ray_tasks.profile_writer import ProfileWriter, batches
 from ray_tasks.stage_files import write_rows
 from schemas.config import freeze
