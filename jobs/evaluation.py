@@ -37,9 +37,9 @@ def evaluate(task: Task, spark: SparkSession) -> None:
     targets = targets_by_slice(splits, task.config.evaluation.min_rating)
     stage = task.stage("evaluations")
     write_stage(accuracy(rankings, targets).unionByName(coverage(rankings, items)).coalesce(1), stage)
-    task.publish(stage, spark)
     for row in spark.read.parquet(stage.uri).where("slice = 'all'").orderBy("metric", F.desc("value")).collect():
         log.info("%s %s %.4f over %s users", row["metric"], row["model"], row["value"], f"{row['n_users']:,}")
+    task.publish(stage, spark)
 
 
 def targets_by_slice(splits: DataFrame, min_rating: float | None) -> DataFrame:

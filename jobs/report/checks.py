@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs.report.history import Summary, dig
+from jobs.report.words import label
 
 Level = Literal["ok", "warn", "bad"]
 
@@ -80,7 +81,7 @@ def _ranker(summary: Summary) -> Check | None:
     versus = summary["ranker_vs_best"]
     if not versus or not versus["ratio"]:
         return None
-    detail = f"NDCG@10 {versus['ranker']:.4f}, {summary['best_single_source']} alone {versus['best']:.4f}"
+    detail = f"NDCG@10 {versus['ranker']:.4f}, {label(summary['best_single_source'])} alone {versus['best']:.4f}"
     if versus["ratio"] < 1:
         return Check("warn", "Ranker below a single source", detail)
     return Check("ok", "Ranker at or above every source", detail)

@@ -56,8 +56,8 @@ class Shop:
     @contextmanager
     def task(self, name: str):
         document = {"run_id": "test", "run_date": RUN_DATE, "source": self.source, **self.settings}
-        config = freeze(document, lake=str(self.folder / "lake"), mlflow_tracking_uri="none", generator__path="none")
-        config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"path": "none"})})
+        nowhere = {"mlflow_tracking_uri": "none", "generator__path": "none", "encoder__path": "none"}
+        config = freeze(document, lake=str(self.folder / "lake"), **nowhere)
         with night_task(name, save_config(config)) as task:
             yield task
 

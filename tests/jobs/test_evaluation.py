@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from jobs.evaluation import accuracy, coverage, targets_by_slice
-from jobs.frames import table_schema
+from jobs.evaluation import accuracy, coverage, evaluate, targets_by_slice
+from jobs.frames import table_schema, write_stage
 
 pytestmark = pytest.mark.spark
 WHEN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -87,3 +87,25 @@ def test_a_perfect_list_scores_one_and_a_user_without_a_list_zero(spark):
         for r in accuracy(rankings, targets_by_slice(splits, None)).where("slice = 'all'").collect()
     }
     assert means == {"ndcg@10": 0.5, "recall@20": 0.5}
+
+
+def test_evaluating_a_night_again_publishes_the_same(shop):
+    def rank(task, spark):
+        stage = task.stage("offline_rankings")
+        rows = [("ranker", "u2", 1, "i3"), ("ease", "u2", 1, "i2"), ("ease", "u2", 2, "i3")]
+        write_stage(spark.createDataFrame(rows, table_schema("offline_rankings")), stage)
+        task.publish(stage, spark)
+
+    shop.settings["evaluation"] = {"validation_share": 0.25, "test_share": 0.25}
+    shop.ingest()
+    shop.features()
+    shop.run("ranking", rank)
+    shop.run("evaluation", evaluate)
+    first = shop.record("evaluation")["outputs"]["evaluations"]
+    shop.run("evaluation", evaluate)
+    again = shop.record("evaluation")["outputs"]["evaluations"]
+    found = {
+        r["model"]: r["value"] for r in shop.table("evaluations") if (r["metric"], r["slice"]) == ("ndcg@10", "all")
+    }
+    assert found == {"ranker": 1.0, "ease": pytest.approx(1 / np.log2(3))}
+    assert (first["changed"], again["changed"], again["version"]) == (True, False, first["version"])
