@@ -67,18 +67,25 @@ def test_the_shortest_configuration_is_valid(monkeypatch):
 def test_one_users_recommendations_are_found_as_shown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     night = date(1998, 4, 23)
-    first = publish("recommendations", [recommended("405", 2, "b"), recommended("405", 1, "a")], night)
-    publish("recommendations", [recommended("405", 1, "z")], date(1998, 4, 24))
-    entry = {"table": "recommendations", "version": first.version, "rows": 2, "content_hash": first.content_hash}
+    first = [
+        publish("explanations", [explained("405", 2, "i2", "second"), explained("405", 1, "i1", "first")], night),
+        publish("items", [item("i1", "Chair"), item("i2", "Table")], night),
+    ]
+    publish("explanations", [explained("405", 1, "i1", "of another night")], date(1998, 4, 24))
+    entries = [{"table": p.table, "version": p.version, "rows": p.rows, "content_hash": p.content_hash} for p in first]
     stamp = {"published_at": datetime(1998, 4, 23, tzinfo=UTC), "config_hash": "h", "code_version": "0"}
-    publish("runs", [{"run_id": "r", "sequence": 1, "tables": [entry], **stamp}], night)
+    publish("runs", [{"run_id": "r", "sequence": 1, "tables": entries, **stamp}], night)
     exec(compile(block("python"), "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert re.findall(r"┆ ([a-z]) +┆", printed) == ["a", "b"]
+    assert re.findall(r"┆ (\w+) +┆ (\w+) +│", printed)[2:] == [("Chair", "first"), ("Table", "second")]
 
 
-def recommended(user: str, rank: int, item: str) -> dict:
-    return {"user_id": user, "rank": rank, "item_id": item, "score": 1.0 / rank, "arm": "default", "sources": ["ease"]}
+def explained(user: str, rank: int, item: str, text: str) -> dict:
+    return {"user_id": user, "rank": rank, "item_id": item, "text": text, "style": "template", "evidence": []}
+
+
+def item(item_id: str, title: str) -> dict:
+    return {"item_id": item_id, "title": title}
 
 
 def publish(table: str, rows: list[dict], night: date):
