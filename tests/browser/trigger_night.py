@@ -2,7 +2,7 @@
 
     make up && make test-browser
 
-It logs in, opens the form of `nightly_recommendations`, changes five Params (a day earlier than the shipped run
+It logs in, opens the form of `nightly_recommendations`, changes Params (a day earlier than the shipped run
 date, so that the published night stays as it is; 50 users; 7 recommendations; a small token budget), triggers,
 waits for the end, and checks that the night ran with what was typed. Screenshots: build/screenshots/.
 Needs Chromium (or Chrome) on the PATH; several minutes on two cores.
