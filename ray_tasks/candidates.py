@@ -2,7 +2,7 @@
 
 import logging
 import math
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from ray_tasks.candidate_blocks import ItemFeatures, Scorer, Users
 from ray_tasks.ray_session import ray_session
 from ray_tasks.source_text import Vectors, item_vectors
 from ray_tasks.source_tuning import SourceFactory, Tuned, grids, tune, tuning_users
+from ray_tasks.user_blocks import write_blocks
 from ray_tasks.windows import WINDOWS, Log, read_log, window
 from schemas.config import Candidates
 from schemas.night import Task, night_task, task_arguments
@@ -30,7 +31,7 @@ def main() -> None:
                 scorer, users = scoring(
                     known, name, served=served, vectors=vectors, tuned=tuned, settings=task.config.candidates
                 )
-                write_candidates(scorer, users, task.config.candidates.block_size, stage.uri)
+                write_blocks(ScoredBlocks(scorer, users, task.config.candidates.block_size), stage.uri)
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
         task.counters["validation_ndcg"] = {name: round(found.ndcg, 6) for name, found in tuned.items()}
         task.publish(stage)
@@ -65,28 +66,22 @@ def scoring(
     return scorer, Users.of(view)
 
 
-def write_candidates(scorer: Scorer, users: Users, block_size: int, uri: str) -> None:
-    """Score blocks of users side by side; each becomes a Parquet file below `uri`, sorted by user and item.
+@dataclass(frozen=True)
+class ScoredBlocks:
+    """One window's users in blocks: rows of `candidates`, each block sorted by user and item."""
 
-    The models lie in the object store once per machine. A worker holds one block at a time, so that memory does
-    not grow with the number of users.
-    """
-    import ray
+    scorer: Scorer
+    users: Users
+    size: int
 
-    n_blocks = math.ceil(len(users) / block_size)
-    if not n_blocks:
-        return
-    score = partial(_score, shared=ray.put((scorer, users)), block_size=block_size)
-    numbers = ray.data.range(n_blocks, override_num_blocks=n_blocks)
-    numbers.map_batches(score, batch_size=1).write_parquet(uri)
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return math.ceil(len(self.users) / self.size)
 
-
-def _score(batch: Any, shared: Any, block_size: int) -> pa.Table:
-    import ray
-
-    scorer, users = ray.get(shared)
-    starts = [int(number) * block_size for number in batch["id"]]
-    return pa.concat_tables([scorer.table(users.part(start, block_size)) for start in starts])
+    def table(self, number: int) -> pa.Table:
+        """One block's rows."""
+        return self.scorer.table(self.users.part(number * self.size, self.size))
 
 
 if __name__ == "__main__":

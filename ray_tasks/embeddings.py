@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from ray_tasks.encoder import EncoderActor, encoder_revision
 from ray_tasks.model_files import verify_model
 from ray_tasks.ray_session import cpus_per_actor, ray_session
-from ray_tasks.stage_files import write_rows
 from schemas.config import Encoder
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
+from schemas.stage_files import write_rows
 from schemas.tables import TABLES
 
 log = logging.getLogger("nightrec.embeddings")

@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +19,7 @@ from ray_tasks.source_popularity import counts
 from ray_tasks.source_text import item_vectors
 from ray_tasks.source_tuning import Parameters, SourceFactory
 from ray_tasks.sources import ItemBasedSource
+from ray_tasks.user_blocks import write_blocks
 from ray_tasks.windows import Window, read_log, window
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
@@ -36,7 +36,7 @@ def main() -> None:
         explainer = prepare(task)
         stage = task.stage("explanations")
         with ray_session():
-            write_explanations(explainer, recommended, task.config.candidates.block_size, stage.uri)
+            write_blocks(ExplainedBlocks(explainer, recommended, task.config.candidates.block_size), stage.uri)
         strongest = Counter(names[0] for names in recommended.read(["sources"])["sources"].to_pylist())
         task.counters["by_kind"] = dict(sorted(strongest.items()))
         task.publish(stage)
@@ -119,27 +119,23 @@ def tuned_parameters(task: Task) -> dict[str, Parameters]:
     return cast(dict[str, Parameters], record["counters"]["tuned"])
 
 
-def write_explanations(explainer: Explainer, recommended: Snapshot, block_size: int, uri: str) -> None:
-    """Explain blocks of users side by side; each becomes a Parquet file below `uri`."""
-    import ray
+@dataclass(frozen=True)
+class ExplainedBlocks:
+    """The served users in blocks: rows of `explanations` for what is recommended to them."""
 
-    blocks = math.ceil(len(explainer.view.user_ids) / block_size)
-    if blocks:
-        shared = ray.put((explainer, recommended))
-        numbers = ray.data.range(blocks, override_num_blocks=blocks)
-        numbers.map_batches(partial(_explain, shared=shared, block_size=block_size), batch_size=1).write_parquet(uri)
+    explainer: Explainer
+    recommended: Snapshot
+    size: int
 
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return math.ceil(len(self.explainer.view.user_ids) / self.size)
 
-def _explain(batch: Any, shared: Any, block_size: int) -> pa.Table:
-    import ray
-
-    explainer, recommended = ray.get(shared)
-    tables = []
-    for number in batch["id"]:
-        users = pa.array(explainer.view.user_ids[int(number) * block_size :][:block_size], pa.string())
-        rows = recommended.dataset().to_table(filter=pc.field("user_id").isin(users))
-        tables.append(explainer.table(rows))
-    return pa.concat_tables(tables)
+    def table(self, number: int) -> pa.Table:
+        """One block's rows."""
+        users = pa.array(self.explainer.view.user_ids[number * self.size :][: self.size], pa.string())
+        return self.explainer.table(self.recommended.dataset().to_table(filter=pc.field("user_id").isin(users)))
 
 
 if __name__ == "__main__":

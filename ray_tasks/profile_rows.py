@@ -14,10 +14,10 @@ from ray_tasks.profile_kinds import ProfileKind
 from ray_tasks.profile_plan import Entity, Plan, Row, plan_profiles
 from ray_tasks.profile_prompts import PromptFile
 from ray_tasks.profile_writer import generate
-from ray_tasks.stage_files import write_rows
 from schemas.config import RunConfig
 from schemas.lake import Snapshot
 from schemas.night import Task
+from schemas.stage_files import write_rows
 from schemas.tables import TABLES
 
 

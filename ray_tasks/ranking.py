@@ -3,8 +3,6 @@
 import logging
 import math
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +15,7 @@ from ray_tasks.ranked_lists import offline_rankings, ranking_rows, recommendatio
 from ray_tasks.ranker_gate import ServingModel, learn
 from ray_tasks.ray_session import ray_session
 from ray_tasks.source_popularity import RecentPopularity
+from ray_tasks.user_blocks import write_blocks
 from ray_tasks.windows import Log, Window, read_log, window
 from schemas.config import SOURCES, Ranking, RunConfig
 from schemas.night import night_task, task_arguments
@@ -37,8 +36,8 @@ def main() -> None:
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size = config.candidates.block_size
         with ray_session():
-            write_ranked(ServedBlocks(files, np.sort(served), model, config.ranking, size), published.uri)
-            write_ranked(OfflineBlocks.of(files, window(known, "test"), model, size), offline.uri)
+            write_blocks(ServedBlocks(files, np.sort(served), model, config.ranking, size), published.uri)
+            write_blocks(OfflineBlocks.of(files, window(known, "test"), model, size), offline.uri)
         task.counters.update(
             trees=model.decision.trees,
             gate={"serving": model.decision.serving, "reason": model.decision.reason},
@@ -121,23 +120,6 @@ class OfflineBlocks:
         user_ids = pa.array(users.user_ids[user], pa.string())
         item_ids = pa.array(self.item_ids[ranked[user, place]], pa.string())
         return ranking_rows("popularity_all_time", user_ids, place + 1, item_ids)
-
-
-def write_ranked(shared: ServedBlocks | OfflineBlocks, uri: str) -> None:
-    """Rank blocks of users side by side; each becomes a Parquet file below `uri`."""
-    import ray
-
-    if shared.count:
-        rank = partial(_rank, shared=ray.put(shared))
-        numbers = ray.data.range(shared.count, override_num_blocks=shared.count)
-        numbers.map_batches(rank, batch_size=1).write_parquet(uri)
-
-
-def _rank(batch: Any, shared: Any) -> pa.Table:
-    import ray
-
-    found = ray.get(shared)
-    return pa.concat_tables([found.table(int(number)) for number in batch["id"]])
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.content_hash import content_hash
 from schemas.errors import LakeError
-from schemas.lake import Lake, Stage, staged_dataset
+from schemas.lake import Lake, staged_dataset
 from schemas.night import Task, code_version, night_task, task_records
-from schemas.storage import resolve
+from schemas.stage_files import write_rows
 from schemas.table import Table
 from schemas.tables import TABLES
 
@@ -99,7 +98,8 @@ def publish_night(config_uri: str) -> dict[str, Any]:
                 "code_version": code_version(),
                 "tables": tables,
             }
-            _write(stage, [*_rows(task.lake, task.config.night), _numbered(task.lake, row)])
+            rows = [*_rows(task.lake, task.config.night), _numbered(task.lake, row)]
+            write_rows(stage, pa.Table.from_pylist(rows, schema=RUNS.schema))
             task.publish(stage)
         return dict(task.outputs[RUNS.name])
 
@@ -116,7 +116,7 @@ def go_back(lake: str, run_date: date, sequence: int) -> Manifest:
     stage = place.stage(RUNS.name, run_date, f"go-back-{number}")
     rows = _rows(place, run_date)
     copy = next(row for row in rows if row["sequence"] == sequence)
-    _write(stage, [*rows, _numbered(place, copy)])
+    write_rows(stage, pa.Table.from_pylist([*rows, _numbered(place, copy)], schema=RUNS.schema))
     place.publish(stage, _audit, {"task": "go_back", "run_id": source.run_id, "copy_of": sequence})
     log.info("night %s: row %s counts again, as row %s", run_date, sequence, number)
     return read_manifest(lake, run_date)
@@ -172,13 +172,6 @@ def _next_sequence(lake: Lake) -> int:
     table = lake.open(RUNS.name)
     dates = [date.fromisoformat(part["run_date"]) for part in table.partitions()] if table else []
     return 1 + max((row["sequence"] for night in dates for row in _rows(lake, night)), default=0)
-
-
-def _write(stage: Stage, rows: list[dict[str, Any]]) -> None:
-    filesystem, path = resolve(stage.uri)
-    filesystem.create_dir(path, recursive=True)
-    table = pa.Table.from_pylist(rows, schema=stage.table.schema)
-    pq.write_table(table, f"{path}/part-0.parquet", filesystem=filesystem)
 
 
 def _audit(table: Table, files: list[str]) -> list[str]:

@@ -10,10 +10,10 @@ from ray_tasks import item_profiles, profile_rows, user_profiles
 from ray_tasks.generation import Generation
 from ray_tasks.generator_fake import FakeGenerator
 from ray_tasks.profile_writer import ProfileWriter, batches
-from ray_tasks.stage_files import write_rows
 from schemas.config import freeze
 from schemas.lake import Lake
 from schemas.night import night_task, save_config, task_records
+from schemas.stage_files import write_rows
 from schemas.tables import TABLES
 
 NIGHT = date(2026, 11, 22)

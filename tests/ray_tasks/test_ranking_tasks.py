@@ -12,11 +12,11 @@ from small_log import START, Event, item_id, random_vectors, splits_table, user_
 
 from ray_tasks import candidates, explanations, ranking
 from ray_tasks.ray_session import ray_session
-from ray_tasks.stage_files import write_rows
 from schemas.config import SOURCES, freeze
 from schemas.contracts import audit
 from schemas.lake import Lake
 from schemas.night import night_task, save_config, task_records
+from schemas.stage_files import write_rows
 from schemas.tables import TABLES
 
 NIGHT = date(2026, 11, 22)

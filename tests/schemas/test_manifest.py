@@ -149,14 +149,14 @@ def test_a_publisher_that_is_overtaken_is_told_so_and_loses_no_row(lake, monkeyp
     run("first", "a")
     config_uri = frozen("slow")
     run_tasks(config_uri, "b")
-    write = manifest_module._write
+    write = manifest_module.write_rows
 
     def overtaken(stage, rows):
-        monkeypatch.setattr(manifest_module, "_write", write)
+        monkeypatch.setattr(manifest_module, "write_rows", write)
         go_back(lake, NIGHT, 1)
         write(stage, rows)
 
-    monkeypatch.setattr(manifest_module, "_write", overtaken)
+    monkeypatch.setattr(manifest_module, "write_rows", overtaken)
     with pytest.raises(PublishConflict):
         publish_night(config_uri)
     assert read_manifest(lake, NIGHT).sequence == 2
