@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from ray_tasks.generator import generator_revision
-from ray_tasks.profile_kinds import ITEM
-from ray_tasks.profile_plan import Entity, generation_key
-from ray_tasks.profile_prompts import PromptFile, category_words, item_evidence
-from ray_tasks.profile_rows import publish_profiles
+from ray_tasks.generation.factory import generator_revision
+from ray_tasks.profiles.kinds import ITEM
+from ray_tasks.profiles.plan import Entity, generation_key
+from ray_tasks.profiles.prompts import PromptFile, category_words, item_evidence
+from ray_tasks.profiles.rows import publish_profiles
 from schemas.config import RunConfig
 from schemas.night import Task, night_task, task_arguments
 

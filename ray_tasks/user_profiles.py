@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from ray_tasks.generator import generator_revision
-from ray_tasks.profile_kinds import USER
-from ray_tasks.profile_plan import Entity, generation_key
-from ray_tasks.profile_prompts import PromptFile, category_words, user_evidence
-from ray_tasks.profile_rows import publish_profiles
+from ray_tasks.generation.factory import generator_revision
+from ray_tasks.profiles.kinds import USER
+from ray_tasks.profiles.plan import Entity, generation_key
+from ray_tasks.profiles.prompts import PromptFile, category_words, user_evidence
+from ray_tasks.profiles.rows import publish_profiles
 from schemas.config import RunConfig
 from schemas.night import Task, night_task, task_arguments
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from ray_tasks.generator import generator_revision, make_token_counter
+from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.model_files import model_revision, verify_model
 from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profile_checks import (
+from ray_tasks.profiles.checks import (
     REASONS,
     ItemProfile,
     Rejected,
@@ -12,8 +12,8 @@ from ray_tasks.profile_checks import (
     parse_item_profile,
     parse_user_profile,
 )
-from ray_tasks.profile_prompts import PromptFile, item_evidence, ungrounded_words, user_evidence
-from ray_tasks.profile_templates import item_template, user_template
+from ray_tasks.profiles.prompts import PromptFile, item_evidence, ungrounded_words, user_evidence
+from ray_tasks.profiles.templates import item_template, user_template
 
 ITEM, USER = PromptFile.load("item_profile.v1"), PromptFile.load("user_profile.v1")
 MOVIE = item_evidence("1", "Stone River", ["Drama"], "title: Stone River. release year: 1993", "movie")

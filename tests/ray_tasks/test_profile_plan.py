@@ -5,8 +5,8 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profile_plan import Entity, generation_key, plan_profiles
-from ray_tasks.profile_prompts import Evidence, PromptFile, item_evidence
+from ray_tasks.profiles.plan import Entity, generation_key, plan_profiles
+from ray_tasks.profiles.prompts import Evidence, PromptFile, item_evidence
 from schemas.config import Generator as GeneratorConfig
 
 NIGHT, BEFORE = date(2026, 11, 22), date(2026, 11, 21)

@@ -6,10 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ray_tasks import item_profiles, profile_rows, user_profiles
-from ray_tasks.generation import Generation
-from ray_tasks.generator_fake import FakeGenerator
-from ray_tasks.profile_writer import ProfileWriter, batches
+from ray_tasks import item_profiles, user_profiles
+from ray_tasks.generation.fake import FakeGenerator
+from ray_tasks.generation.protocol import Generation
+from ray_tasks.profiles import rows as profile_rows
+from ray_tasks.profiles.writer import ProfileWriter, batches
 from schemas.config import freeze
 from schemas.lake import Lake
 from schemas.night import night_task, save_config, task_records
@@ -195,7 +196,7 @@ def test_items_rated_below_the_users_own_mean_are_no_likes():
 
 @pytest.mark.ray
 def test_the_actor_pool_writes_every_profile_once(night, monkeypatch):
-    from ray_tasks import profile_writer
+    from ray_tasks.profiles import writer as profile_writer
 
     monkeypatch.setattr(profile_rows, "generate", profile_writer.generate)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
-from ray_tasks.profile_text import as_data, document_fields, natural_title, words
+from ray_tasks.profiles.text import as_data, document_fields, natural_title, words
 
 TITLE, FACT, FACTS = 90, 140, 160
 """Characters of a title, of one fact and of all facts that a prompt holds."""

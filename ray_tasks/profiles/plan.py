@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ray_tasks.profile_prompts import Evidence, PromptFile
+from ray_tasks.profiles.prompts import Evidence, PromptFile
 from schemas.config import Generator as GeneratorConfig
 
 Row = Mapping[str, Any]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ray_tasks.generation import Generation, Generator, Prompt
-from ray_tasks.generator import make_generator
-from ray_tasks.profile_checks import Rejected
-from ray_tasks.profile_kinds import KINDS
-from ray_tasks.profile_plan import Entity
-from ray_tasks.profile_prompts import Evidence, PromptFile, ungrounded_words
+from ray_tasks.generation.factory import make_generator
+from ray_tasks.generation.protocol import Generation, Generator, Prompt
+from ray_tasks.profiles.checks import Rejected
+from ray_tasks.profiles.kinds import KINDS
+from ray_tasks.profiles.plan import Entity
+from ray_tasks.profiles.prompts import Evidence, PromptFile, ungrounded_words
 from schemas.config import Generator as GeneratorConfig
 
 log = logging.getLogger("nightrec.profiles")

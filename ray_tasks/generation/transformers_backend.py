@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ray_tasks.generation import Generation, Prompt, TokenCounter
+from ray_tasks.generation.protocol import Generation, Prompt, TokenCounter
 from ray_tasks.model_files import verify_model
 from schemas.errors import ModelError
 

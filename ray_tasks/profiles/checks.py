@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ray_tasks.profile_prompts import Evidence, PromptFile
-from ray_tasks.profile_text import words
+from ray_tasks.profiles.prompts import Evidence, PromptFile
+from ray_tasks.profiles.text import words
 
 Sentence = Annotated[str, Field(min_length=10, max_length=300)]
 Terms = Annotated[tuple[Annotated[str, Field(min_length=2, max_length=40)], ...], Field(min_length=1, max_length=5)]

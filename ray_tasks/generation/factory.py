@@ -1,7 +1,7 @@
 """The generator that the configuration names. Backends are imported only where they are used: they are heavy."""
 
-from ray_tasks.generation import Generator, TokenCounter
-from ray_tasks.generator_fake import FakeGenerator
+from ray_tasks.generation.fake import FakeGenerator
+from ray_tasks.generation.protocol import Generator, TokenCounter
 from schemas.config import Generator as GeneratorConfig
 
 
@@ -9,7 +9,7 @@ def make_generator(config: GeneratorConfig, examples: str, threads: int) -> Gene
     """The configured generator; `examples` precede every prompt. Raises ModelError when its files are not in order."""
     if config.backend == "fake":
         return FakeGenerator()
-    from ray_tasks.generator_transformers import TransformersGenerator
+    from ray_tasks.generation.transformers_backend import TransformersGenerator
 
     return TransformersGenerator(config.path, examples, config.max_new_tokens, threads)
 
@@ -18,7 +18,7 @@ def make_token_counter(config: GeneratorConfig) -> TokenCounter:
     """The configured generator's way to count. Raises ModelError when its files are not in order."""
     if config.backend == "fake":
         return lambda text: len(text.split())
-    from ray_tasks.generator_transformers import token_counter
+    from ray_tasks.generation.transformers_backend import token_counter
 
     return token_counter(config.path)
 

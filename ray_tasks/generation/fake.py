@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ray_tasks.generation import Generation, Prompt
+from ray_tasks.generation.protocol import Generation, Prompt
 
 
 class FakeGenerator:

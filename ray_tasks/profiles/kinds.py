@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ray_tasks import profile_checks as checks
-from ray_tasks import profile_templates as templates
-from ray_tasks.profile_checks import ItemProfile, Rejected, UserProfile
-from ray_tasks.profile_plan import Entity
-from ray_tasks.profile_prompts import Evidence, PromptFile
+from ray_tasks.profiles import checks, templates
+from ray_tasks.profiles.checks import ItemProfile, Rejected, UserProfile
+from ray_tasks.profiles.plan import Entity
+from ray_tasks.profiles.prompts import Evidence, PromptFile
 
 Profile = ItemProfile | UserProfile
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from ray_tasks.generator import generator_revision, make_token_counter
-from ray_tasks.profile_kinds import ProfileKind
-from ray_tasks.profile_plan import Entity, Plan, Row, plan_profiles
-from ray_tasks.profile_prompts import PromptFile
-from ray_tasks.profile_writer import generate
+from ray_tasks.generation.factory import generator_revision, make_token_counter
+from ray_tasks.profiles.kinds import ProfileKind
+from ray_tasks.profiles.plan import Entity, Plan, Row, plan_profiles
+from ray_tasks.profiles.prompts import PromptFile
+from ray_tasks.profiles.writer import generate
 from schemas.config import RunConfig
 from schemas.lake import Snapshot
 from schemas.night import Task

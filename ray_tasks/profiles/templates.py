@@ -1,7 +1,7 @@
 """Profiles without a model: plain sentences from the evidence alone."""
 
-from ray_tasks.profile_checks import ItemProfile, UserProfile
-from ray_tasks.profile_prompts import Evidence
+from ray_tasks.profiles.checks import ItemProfile, UserProfile
+from ray_tasks.profiles.prompts import Evidence
 
 MANY = 3
 

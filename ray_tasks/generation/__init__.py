@@ -1,0 +1,1 @@
+"""Generators: what completes a prompt, and the backends that do it."""

@@ -1,0 +1,1 @@
+"""Profiles of items and users: evidence, prompts, checks, and the rows that are published."""
