@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -100,13 +99,11 @@ def test_a_kill_from_airflow_stops_the_job(connection, config_uri, tmp_path, mon
     ti = SimpleNamespace(dag_id="d", run_id="r", task_id="ranking", map_index=-1, stats_tags={})
 
     def kill():
-        assert asleep.wait(60)
+        asleep.wait()  # as long as the cluster takes to start a job; the test's own time limit ends a hang
         task.on_kill()
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    started = time.monotonic()
     with pytest.raises(AirflowException, match="ended as STOPPED"):
         task.perform({"ti": ti, "task_state_store": None})
     killer.join()
-    assert time.monotonic() - started < 120
