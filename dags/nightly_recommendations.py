@@ -82,6 +82,7 @@ with DAG(
         frozen
         >> spark("ingest")
         >> [spark("histories"), spark("item_documents")]
+        >> ray("vocabularies")
         >> ray("item_profiles")
         >> ray("user_profiles")
         >> ray("embeddings")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from schemas.tables import TABLES
+from schemas.tables import OUTSIDE, TABLES
 
 HOME = Path(os.environ.get("NIGHTREC_HOME") or Path(__file__).resolve().parents[1])
 """The folder that holds jobs/, ray_tasks/ and infra/: a checkout, or where the wheel is installed."""
@@ -69,9 +69,17 @@ STEPS = {
         does="Spark. Cleans the text of each item, hashes it, and counts its interactions and their trend.",
         on_failure="Memory errors: lower `features.document_characters` or raise `NIGHTREC_DRIVER_MEMORY`.",
     ),
+    "vocabularies": Step(
+        publishes=("vocabularies", "item_reviews"),
+        reads=("item_documents", "interactions", "splits"),
+        minutes=60,
+        does="The labels that profiles may use, induced from the catalogue and edited by `vocabulary.path`; "
+        "and what reviews of the training period praise and criticise.",
+        on_failure="A `ConfigError` lists every problem of the vocabulary file at once: mend it and clear this task.",
+    ),
     "item_profiles": Step(
         publishes=("item_profiles", "item_profile_rejects"),
-        reads=("item_documents", "item_statistics"),
+        reads=("item_documents", "item_statistics", "item_reviews", "vocabularies"),
         minutes=360,
         does="Ray. The language model writes the most valuable missing profiles within the night's budget; "
         "the others come from the template. A profile whose evidence did not change is never written again.",
@@ -79,8 +87,17 @@ STEPS = {
         "What was generated before the failure is only paid again if it had not been published.",
     ),
     "user_profiles": Step(
-        publishes=("user_profiles", "user_profile_rejects"),
-        reads=("user_histories", "item_documents"),
+        publishes=("user_profiles", "user_profile_rejects", "generation_costs"),
+        reads=(
+            "user_histories",
+            "item_documents",
+            "item_profiles",
+            "item_statistics",
+            "vocabularies",
+            "interactions",
+            "requests",
+            "feedback",
+        ),
         minutes=360,
         does="Ray. As for items, from each user's recent history, with the share of the budget that items do not get.",
         on_failure="As for `item_profiles`.",
@@ -124,7 +141,7 @@ STEPS = {
     ),
     "publish_night": Step(
         publishes=("runs",),
-        reads=tuple(name for name in TABLES if name != "runs"),
+        reads=tuple(name for name in TABLES if name not in ("runs", *OUTSIDE)),
         minutes=15,
         does="Appends the night's row to the manifest. Only now does the night exist for consumers.",
         on_failure="The error names the tables that are missing and the tasks that failed: clear those. "

@@ -5,6 +5,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
+from jobs.clean_text import clean_text, cut_at_word
 from jobs.frames import instant
 from jobs.quarantine import LATE, first_reason
 from jobs.read_source import MALFORMED, quoted
@@ -24,6 +25,9 @@ Values = dict[str, Column]
 """Our column's name -> its value, in terms of the source's columns."""
 
 REPLACEMENT = "\ufffd"
+REVIEW = 4_000
+"""Characters of a review that are kept."""
+
 NUMBERS = ("rating", "weight", "value")
 LOWEST = {"weight": 0.0}
 """Numbers that the table's contract bounds, whatever the configuration says."""
@@ -32,8 +36,12 @@ LOWEST = {"weight": 0.0}
 def interactions(raw: DataFrame, source: InteractionSource, as_of: datetime) -> DataFrame:
     """Typed `interactions`; rows with unknown items and duplicates are not judged yet."""
     absent = {"rating": _null("double"), "weight": _null("double"), "event_type": _null("string")}
-    judged = _judged(raw, source, {**absent, **_values(raw, source)}, as_of)
-    return judged.withColumn("weight", F.coalesce("weight", F.lit(1.0)))
+    values = {**absent, "review": _null("string"), **_values(raw, source)}
+    judged = _judged(raw, source, values, as_of).withColumn("weight", F.coalesce("weight", F.lit(1.0)))
+    if source.columns.review is None:
+        return judged
+    written = cut_at_word(clean_text(F.col("review")), REVIEW)
+    return judged.withColumn("review", F.nullif(written, F.lit("")))
 
 
 def items(raw: DataFrame, source: ItemSource) -> DataFrame:

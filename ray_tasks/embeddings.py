@@ -59,12 +59,20 @@ def embed(task: Task) -> None:
 
 
 def profile_texts(profiles: pa.Table, entity: str) -> pa.Table:
-    """What of a profile is encoded: its sentence, then the labels and (for items) the audience."""
-    labels = profiles["themes" if entity == "item_id" else "likes"]
-    parts = [profiles["summary"], pc.binary_join(labels, ", ")]
-    if entity == "item_id":
-        parts.append(profiles["audience"])
-    return pa.table({entity: profiles[entity], "profile": pc.binary_join_element_wise(*parts, " ")})
+    """What of a profile is encoded: its sentences, then its labels."""
+    rows = profiles.to_pylist()
+    told = [_item_text(row) if entity == "item_id" else _user_text(row) for row in rows]
+    return pa.table({entity: profiles[entity], "profile": pa.array(told, pa.string())})
+
+
+def _item_text(row: dict[str, Any]) -> str:
+    praised = [one["aspect"] for one in row["aspects"] if one["n_positive"] > one["n_negative"]][:3]
+    return " ".join([row["summary"], row["audience"], ", ".join([*row["themes"], *row["moods"], *praised])]).strip()
+
+
+def _user_text(row: dict[str, Any]) -> str:
+    likes = ", ".join(claim["label"] for claim in row["likes"])
+    return " ".join([row["long_term"], row["recent_interest"], likes]).strip()
 
 
 def texts(rows: pa.Table, entity: str, kind: str, revision: str) -> pa.Table:

@@ -1,21 +1,31 @@
 """Task `user_profiles`: what each user likes, written by the language model within the night's budget."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ray_tasks.generation.factory import generator_revision
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_tasks.generation.factory import generator_revision, make_token_counter
+from ray_tasks.profiles import tastes
+from ray_tasks.profiles.answers import user_schema
+from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.kinds import USER
-from ray_tasks.profiles.plan import Entity, generation_key
-from ray_tasks.profiles.prompts import PromptFile, category_words, user_evidence
-from ray_tasks.profiles.rows import publish_profiles
+from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
+from ray_tasks.profiles.prompt_file import PromptFile
+from ray_tasks.profiles.publication import publish_profiles
+from ray_tasks.profiles.user_evidence import UserFacts, user_evidence
+from ray_tasks.profiles.vocabulary import Vocabulary
 from schemas.config import RunConfig
-from schemas.night import Task, night_task, task_arguments
+from schemas.errors import LakeError
+from schemas.night import Task, night_task, task_arguments, task_records
+from schemas.stage_files import write_rows
+from schemas.tables import TABLES
 
-RECENT, OFTEN = 6, 3
-"""Items and categories that a prompt names."""
+VERDICTS = {"like": "like", "thumbs_up": "like", "dislike": "dislike", "thumbs_down": "dislike", "hide": "dislike"}
+"""Kinds of feedback that state a preference."""
 
-Item = Mapping[str, Any]
+Row = Mapping[str, Any]
 
 
 def main() -> None:
@@ -25,38 +35,99 @@ def main() -> None:
 
 
 def write_user_profiles(task: Task) -> None:
-    """Publish `user_profiles` and `user_profile_rejects`; the most active users are served first."""
-    documents = task.read("item_documents").read(["item_id", "title", "categories"]).to_pylist()
+    """Publish `user_profiles`, `user_profile_rejects` and the night's `generation_costs`."""
+    documents = task.read("item_documents").read().to_pylist()
+    profiles = task.read("item_profiles").read(["item_id", "themes"]).to_pylist()
+    counts = task.read("item_statistics").read(["item_id", "n_interactions"]).to_pylist()
+    vocabulary = Vocabulary.from_table(task.read("vocabularies").read())
     histories = task.read("user_histories").read().to_pylist()
-    ordered = sorted(
-        histories, key=lambda row: (-row["n_interactions"], -row["last_timestamp"].timestamp(), row["user_id"])
-    )
-    entities = user_entities(ordered, {row["item_id"]: row for row in documents}, task.config)
-    generator = task.config.generator
-    budget = generator.nightly_token_budget - int(generator.nightly_token_budget * generator.item_share)
-    publish_profiles(task, USER, entities, category_words(row["categories"] for row in documents), budget)
+    catalogue = Catalogue.of(documents, vocabulary, profiles)
+    usual = tastes.typical(catalogue.themes_of, {row["item_id"]: row["n_interactions"] for row in counts})
+    entities = user_entities(histories, catalogue, usual, task.config, user_facts(task))
+    costs = publish_profiles(task, USER, entities, vocabulary, vocabulary.words())
+    publish_costs(task, costs)
 
 
-def user_entities(histories: list[dict[str, Any]], items: Mapping[str, Item], config: RunConfig) -> list[Entity]:
-    """Rows of `user_histories` as entities, in the same order."""
-    prompt, revision = PromptFile.load(USER.prompt_version), generator_revision(config.generator)
+def user_entities(
+    histories: Sequence[Row],
+    catalogue: Catalogue,
+    usual: Mapping[str, float],
+    config: RunConfig,
+    known: Mapping[str, UserFacts] | None = None,
+) -> list[Entity]:
+    """Rows of `user_histories` as entities. `usual` is `tastes.typical`; `known` is what users said, by user_id."""
+    generator = config.generator
+    recipe = recipe_key(generator, generator_revision(generator), PromptFile.load(generator.user_prompt))
+    count = make_token_counter(generator)
     entities = []
     for row in histories:
-        chosen = [items[item_id] for item_id in liked(row["items"]) if item_id in items]
-        often = Counter(category for item in chosen for category in item["categories"])
-        top = sorted(often, key=lambda category: (-often[category], category))[:OFTEN]
-        recent = [(item["item_id"], item["title"]) for item in chosen[:RECENT]]
-        evidence = user_evidence(row["user_id"], recent, top, len(chosen))
-        key = generation_key(config.generator, revision, prompt, evidence)
-        entities.append(Entity(evidence, key, titles=tuple(title for _, title in recent)))
+        facts = (known or {}).get(row["user_id"])
+        evidence = user_evidence(row, catalogue, usual, count, generator.evidence_tokens, facts)
+        key = generation_key(recipe, evidence, user_schema(evidence, generator.reasoning))
+        figures = user_figures(row, catalogue, usual, facts)
+        entities.append(Entity(evidence, recipe, key, row["n_interactions"], figures))
     return entities
 
 
-def liked(history: list[dict[str, Any]]) -> list[str]:
-    """item_ids of a history, most recent first, without those that the user rated below their own mean."""
-    ratings = [entry["rating"] for entry in history if entry["rating"] is not None]
-    floor = sum(ratings) / len(ratings) if ratings else 0.0
-    return [entry["item_id"] for entry in history if entry["rating"] is None or entry["rating"] >= floor]
+def user_figures(
+    history: Row, catalogue: Catalogue, usual: Mapping[str, float], facts: UserFacts | None = None
+) -> dict[str, Any]:
+    """The computed columns: strengths of likes and dislikes, avoided themes, confidence."""
+    found = tastes.opinions(history["items"], facts.feedback if facts else None)
+    everything = [*found.liked, *found.disliked]
+    return {
+        "likes": tastes.strengths(found.liked, catalogue.themes_of),
+        "dislikes": tastes.strengths(found.disliked, catalogue.themes_of),
+        "avoided": list(tastes.avoided(everything, catalogue.themes_of, usual)),
+        "confidence": tastes.confidence(len(everything)),
+    }
+
+
+def user_facts(task: Task) -> dict[str, UserFacts]:
+    """What users said before as_of, by user_id: own reviews and wishes, newest first, and feedback on items."""
+    reviewed = task.read("interactions").read(["user_id", "item_id", "timestamp", "review"])
+    reviews = _newest(reviewed.filter(pc.is_valid(reviewed["review"])))
+    wishes = _newest(task.read("requests").read(["user_id", "timestamp", "text"]))
+    stated = _newest(task.read("feedback").read(["user_id", "item_id", "timestamp", "kind"]))
+    return {
+        user_id: UserFacts(
+            _first((row["item_id"], row["review"]) for row in reviews.get(user_id, [])),
+            [row["text"] for row in wishes.get(user_id, [])],
+            _first(
+                (row["item_id"], VERDICTS[row["kind"]]) for row in stated.get(user_id, []) if row["kind"] in VERDICTS
+            ),
+        )
+        for user_id in {*reviews, *wishes, *stated}
+    }
+
+
+def publish_costs(task: Task, costs: Row) -> None:
+    """Publish `generation_costs`: this task's row and that of `item_profiles`, which its record holds.
+
+    Raises LakeError when the run has no record of it.
+    """
+    record = task_records(task.config).get("item_profiles", {}).get("counters", {})
+    if "costs" not in record:
+        raise LakeError(f"run {task.config.run_id} has no record of task item_profiles: run it before user_profiles")
+    stage = task.stage("generation_costs")
+    write_rows(stage, pa.Table.from_pylist([record["costs"], dict(costs)], schema=TABLES["generation_costs"].schema))
+    task.publish(stage)
+
+
+def _first(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The first value of each key, in the order of the keys' first occurrence."""
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        found.setdefault(key, value)
+    return found
+
+
+def _newest(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """Rows by user, newest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.sort_by([("timestamp", "descending")]).to_pylist():
+        found.setdefault(row["user_id"], []).append(row)
+    return found
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from schemas.lake import Lake, staged_dataset
 from schemas.night import Task, code_version, night_task, task_records
 from schemas.stage_files import write_rows
 from schemas.table import Table
-from schemas.tables import TABLES
+from schemas.tables import OUTSIDE, TABLES
 
 log = logging.getLogger("nightrec.manifest")
 
@@ -128,7 +128,7 @@ def _tables_of_run(task: Task) -> list[dict[str, Any]]:
     outputs: dict[str, Mapping[str, Any]] = {}
     for record in records.values():
         outputs.update(record["outputs"])
-    missing = [name for name in TABLES if name != RUNS.name and name not in outputs]
+    missing = [name for name in TABLES if name not in (RUNS.name, *OUTSIDE, *outputs)]
     failed = [name for name, record in records.items() if record["status"] != "success"]
     if missing or failed:
         raise LakeError(

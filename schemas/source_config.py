@@ -61,6 +61,7 @@ class InteractionColumns(Section):
     rating: Mapped | None = None
     weight: Mapped | None = None
     event_type: Mapped | None = None
+    review: Mapped | None = None
 
 
 class ItemColumns(Section):

@@ -18,6 +18,19 @@ def measurement(frozen: str, home: Path) -> dict[str, Any]:
     records = task_records(config)
     ingested = records.get("ingest", {}).get("outputs", {})
     return {
+        **circumstances(home),
+        "seed": config.seed,
+        "data_hash": {name: ingested[name]["content_hash"] for name in ("interactions", "items") if name in ingested},
+        "tasks": {
+            name: {k: record[k] for k in ("seconds", "cpu_seconds", "peak_rss_mb", "attempt")}
+            for name, record in records.items()
+        },
+    }
+
+
+def circumstances(home: Path) -> dict[str, Any]:
+    """Commit of the checkout at `home`, machine and versions: what every measurement names."""
+    return {
         "commit": git(home, "rev-parse", "HEAD"),
         "uncommitted_changes": bool(git(home, "status", "--porcelain", "--untracked-files=no")),
         "machine": {
@@ -27,12 +40,6 @@ def measurement(frozen: str, home: Path) -> dict[str, Any]:
             "system": platform.platform(),
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "seed": config.seed,
-        "data_hash": {name: ingested[name]["content_hash"] for name in ("interactions", "items") if name in ingested},
-        "tasks": {
-            name: {k: record[k] for k in ("seconds", "cpu_seconds", "peak_rss_mb", "attempt")}
-            for name, record in records.items()
-        },
     }
 
 

@@ -1,63 +1,20 @@
-"""What the report shows of the tables: counts, a few profiles, and ten users from history to recommendation.
+"""What the report shows of users: counts, and ten users from history to recommendation.
 
 Samples are the same for the same content. Only the sampled users' rows are read of large tables.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.errors import LakeError
-from schemas.night import Task
-
-Rows = list[dict[str, Any]]
+from jobs.report.profile_samples import claimed, with_claims
+from jobs.report.reader import Rows, TableReader, among, titles_of
 
 SAMPLED_USERS = 10
 SHOWN_HISTORY = 8
 SHOWN_RECOMMENDATIONS = 10
-SHOWN_PROFILES = 3
-SHOWN_REJECTS = 2
-
-
-class TableReader:
-    """Reads the night's tables as rows; a table that is not there reads as empty and is noted in `unreadable`."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self.unreadable: dict[str, str] = {}
-
-    def rows(self, table: str, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> Rows:
-        """Rows in key order."""
-        dataset = self._dataset(table)
-        if dataset is None:
-            return []
-        from schemas.tables import TABLES
-
-        found = dataset.to_table(columns=list(columns) if columns else None, filter=where)
-        keys = [(key, "ascending") for key in TABLES[table].key if key in found.column_names]
-        return list(found.sort_by(keys).to_pylist()) if keys else list(found.to_pylist())
-
-    def count(self, table: str, where: pc.Expression | None = None) -> int | None:
-        """Number of rows, None where the table is not there."""
-        dataset = self._dataset(table)
-        return None if dataset is None else int(dataset.count_rows(filter=where))
-
-    def _dataset(self, table: str) -> Any:
-        if table not in self._task.versions:
-            return None
-        try:
-            return self._task.read(table).dataset()
-        except LakeError as error:
-            self.unreadable[table] = str(error)
-            return None
-
-
-def among(column: str, ids: Iterable[str]) -> pc.Expression:
-    """Rows whose `column` is one of `ids`, of which there may be none."""
-    return pc.field(column).isin(pa.array(sorted(ids), pa.string()))
 
 
 def read_counts(reader: TableReader) -> dict[str, int]:
@@ -72,15 +29,6 @@ def read_counts(reader: TableReader) -> dict[str, int]:
         "users_described_by_llm": reader.count("user_profiles", pc.field("source") == "llm"),
     }
     return {name: count for name, count in counts.items() if count is not None}
-
-
-def spread(rows: Sequence[Any], n: int) -> list[Any]:
-    """`n` rows evenly spaced over a sequence, both ends among them; all of them where there are no more."""
-    if n >= len(rows):
-        return list(rows)
-    if n == 1:
-        return [rows[0]]
-    return [rows[round(i * (len(rows) - 1) / (n - 1))] for i in range(n)]
 
 
 def choose_users(activity: Iterable[dict[str, Any]], described: set[str], n: int = SAMPLED_USERS) -> Rows:
@@ -125,45 +73,21 @@ def sample_users(reader: TableReader) -> Rows:
     return _with_titles(assembled, reader)
 
 
-def sample_profiles(reader: TableReader) -> dict[str, Rows]:
-    """A few item profiles and user profiles, each by the model and by the template, from the most popular down."""
-    popularity = {
-        r["item_id"]: r["n_interactions"] for r in reader.rows("item_statistics", ["item_id", "n_interactions"])
-    }
-    samples: dict[str, Rows] = {}
-    for kind, key in (("item", "item_id"), ("user", "user_id")):
-        table = f"{kind}_profiles"
-        ids = reader.rows(table, [key, "source"])
-        ids.sort(key=lambda row: (-popularity.get(row[key], 0), row[key]))
-        for source in ("llm", "template"):
-            chosen = [row[key] for row in spread([row for row in ids if row["source"] == source], SHOWN_PROFILES)]
-            rows = {row[key]: row for row in reader.rows(table, None, among(key, chosen))}
-            samples[f"{kind}_{source}"] = [rows[i] for i in chosen]
-    titles = _titles(reader, {row["item_id"] for name in ("item_llm", "item_template") for row in samples[name]})
-    for name in ("item_llm", "item_template"):
-        samples[name] = [{**row, **titles.get(row["item_id"], {"title": row["item_id"]})} for row in samples[name]]
-    return samples
+def featured_user(users: Rows) -> dict[str, Any] | None:
+    """The sampled user whom the page shows first: of those with most to show, the one of middling activity.
 
-
-def sample_rejects(reader: TableReader) -> dict[str, Rows]:
-    """Up to two rejected outputs for each reason, by kind of profile."""
-    samples = {}
-    for kind in ("item", "user"):
-        by_reason: dict[str, Rows] = defaultdict(list)
-        for row in reader.rows(f"{kind}_profile_rejects", [f"{kind}_id", "reason", "output", "generated_on"]):
-            if len(by_reason[row["reason"]]) < SHOWN_REJECTS:
-                by_reason[row["reason"]].append({**row, "id": row[f"{kind}_id"]})
-        samples[kind] = [row for reason in sorted(by_reason) for row in by_reason[reason]]
-    titles = _titles(reader, {row["id"] for row in samples["item"]})
-    samples["item"] = [{**row, "title": titles.get(row["id"], {}).get("title", row["id"])} for row in samples["item"]]
-    samples["user"] = [{**row, "title": f"User {row['id']}"} for row in samples["user"]]
-    return samples
+    Most to show is a list and a profile by the model, then a list alone. None where nobody has a list.
+    """
+    served = [user for user in users if user["recommendations"]]
+    told = [user for user in served if user["profile"] and user["profile"]["source"] == "llm"]
+    return min(told or served, key=lambda user: (abs(user["percentile"] - 50), user["user_id"]), default=None)
 
 
 def _with_titles(users: Rows, reader: TableReader) -> Rows:
     wanted = {item["item_id"] for user in users for item in [*user["history"], *user["recommendations"]]}
     evidence = [r["explanation"]["evidence"] for u in users for r in u["recommendations"] if r["explanation"]]
-    titles = _titles(reader, wanted | {entry["item_id"] for entries in evidence for entry in entries})
+    wanted |= claimed([user["profile"] for user in users if user["profile"]])
+    titles = titles_of(reader, wanted | {entry["item_id"] for entries in evidence for entry in entries})
 
     def titled(item: dict[str, Any]) -> dict[str, Any]:
         return {**item, **titles.get(item["item_id"], {"title": item["item_id"], "categories": []})}
@@ -176,15 +100,11 @@ def _with_titles(users: Rows, reader: TableReader) -> Rows:
         {
             **user,
             "history": [titled(item) for item in user["history"]],
+            "profile": with_claims(user["profile"], titles) if user["profile"] else None,
             "recommendations": [explained(row) for row in user["recommendations"]],
         }
         for user in users
     ]
-
-
-def _titles(reader: TableReader, ids: set[str]) -> dict[str, dict[str, Any]]:
-    rows = reader.rows("items", ["item_id", "title", "categories"], among("item_id", ids))
-    return {r["item_id"]: {"title": r["title"] or r["item_id"], "categories": r["categories"] or []} for r in rows}
 
 
 def _by_user(rows: Rows) -> dict[str, Rows]:

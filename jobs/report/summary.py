@@ -145,12 +145,12 @@ def _status(tasks: list[dict[str, Any]]) -> str:
 
 
 def _missing(tasks: list[dict[str, Any]], tables: Mapping[str, Any]) -> dict[str, list[str]]:
-    from schemas.tables import TABLES
+    from schemas.tables import OUTSIDE, TABLES
 
     done = {task["name"] for task in tasks if task["status"] != "stale"}
     return {
         "tasks": [name for name in FLOW if name not in done and name != "publish_night"],
-        "tables": [name for name in TABLES if name not in tables and name != MANIFEST],
+        "tables": [name for name in TABLES if name not in (MANIFEST, *OUTSIDE, *tables)],
     }
 
 

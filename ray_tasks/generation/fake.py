@@ -1,8 +1,13 @@
-"""The generator of the tests: no model, the same form of answers."""
+"""The generator of the tests: no model, answers in the form that is asked for, made of the prompt's own words."""
 
+import json
+import re
 from collections.abc import Sequence
+from typing import Any
 
-from ray_tasks.generation.protocol import Generation, Prompt
+from ray_tasks.generation.protocol import Generation, Request
+
+LEADS = {"audience": "People who enjoy", "long_term": "Enjoys", "recent": "Lately"}
 
 
 class FakeGenerator:
@@ -10,17 +15,30 @@ class FakeGenerator:
 
     revision = "0" * 64
 
-    def generate(self, prompts: Sequence[Prompt]) -> list[Generation]:
-        """A well-formed answer that names the first facts."""
-        return [self._answer(prompt.text) for prompt in prompts]
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """An answer to each request that satisfies its schema and names the first facts."""
+        return [self._answer(request) for request in requests]
 
-    def _answer(self, text: str) -> Generation:
-        fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
-        facts = [fact.strip() for fact in (fields.get("Facts") or fields.get("Often") or "").split(",") if fact.strip()]
-        named = " and ".join(facts[:2]) or next(iter(fields.values()), "this")
-        listed = ", ".join(facts[:3]) or named
-        if "Recent" in fields:
-            answer = f" Someone who often picks {named}.\nLikes: {listed}\n\n"
-        else:
-            answer = f" A pick known for {named}.\nAudience: People who enjoy {named}.\nThemes: {listed}\n\n"
-        return Generation(answer, len(text.split()), len(answer.split()))
+    def _answer(self, request: Request) -> Generation:
+        fields = dict(line.split(": ", 1) for line in request.text.splitlines() if ": " in line)
+        told = (fields.get("Facts") or fields.get("Often") or "").split(",")
+        facts = [fact for part in told if (fact := re.sub(r"[^\w' -]", "", part).strip().lower())]
+        named = " and ".join(facts[:2]) or "this very thing"
+        schema = json.loads(request.schema) if request.schema else {"type": "string"}
+        answer = json.dumps(_instance(schema, "summary", named), separators=(",", ":"), ensure_ascii=False)
+        return Generation(answer, len(request.text.split()), len(answer.split()))
+
+
+def _instance(schema: dict[str, Any], name: str, named: str) -> Any:
+    """The first instance of a schema, with texts that name the facts."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _instance(schema["anyOf"][0], name, named)
+    if schema["type"] == "object":
+        return {key: _instance(part, key, named) for key, part in schema["properties"].items()}
+    if schema["type"] == "array":
+        return [_instance(schema["items"], name, named)]
+    return f"{LEADS.get(name, 'A title known for')} {named}."[: schema.get("maxLength", 10_000)]

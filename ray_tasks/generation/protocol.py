@@ -1,4 +1,4 @@
-"""What a generator is: the text after a prompt, and the tokens that it took."""
+"""What a generator is: the text after a prompt, in the form that was asked for, and the tokens that it took."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,43 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """One text to complete after the shared examples, and words that the completion must not use."""
+class Request:
+    """One prompt to complete after the shared examples.
+
+    `schema` is the JSON schema (as text) that the answer must satisfy; empty for plain text up to a blank line.
+    `avoid` are words that the answer should not use: a help for small models, which a backend may ignore.
+    `seed` None means greedy decoding; a number means sampling with it, the same text for the same seed.
+    """
 
     text: str
+    schema: str = ""
     avoid: frozenset[str] = frozenset()
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One completion. `prompt_tokens` are those read for this prompt alone: the shared examples are read once."""
+    """One completion, or why there is none.
+
+    `prompt_tokens` are those read for this request alone: the shared examples are read once. `error` is a term
+    (`failed`, `truncated`, `timeout`, `refused`, ...) where no whole answer came; the tokens it took are counted.
+    """
 
     text: str
     prompt_tokens: int
     output_tokens: int
+    error: str | None = None
 
 
 class Generator(Protocol):
     """Completes prompts, deterministically."""
 
-    def generate(self, prompts: Sequence[Prompt]) -> list[Generation]:
-        """One completion per prompt, in order."""
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """One completion per request, in order.
+
+        What only one request suffers from is that Generation's `error`. Raises ModelError when no request can be
+        served: files not in order, endpoint down or refusing the key.
+        """
         ...
 
 

@@ -1,24 +1,30 @@
-"""A causal language model on CPU through transformers: batched greedy decoding after shared examples.
+"""A causal language model through transformers, decoding many prompts after shared examples.
 
-The examples are read once per process and their keys and values reused by every batch, which makes a prompt cost
-only its own tokens. Rows leave the batch as soon as they are finished.
+The examples are read once per process. Prompts are served from a queue: each step runs one forward pass over the new
+tokens of all rows, whether prompt or answer; a finished row leaves and the next prompt takes its slot; tokens that
+the grammar forces are read together with the one that forced them.
 """
 
-import copy
+import logging
 import re
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from ray_tasks.generation.protocol import Generation, Prompt, TokenCounter
+from ray_tasks.generation import packed_attention
+from ray_tasks.generation.constraint import Constraint, allowed_tokens
+from ray_tasks.generation.packed_attention import Packing, RowCache
+from ray_tasks.generation.protocol import Generation, Request, TokenCounter
 from ray_tasks.model_files import verify_model
+from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
 
-LOOP = 10
-"""So many tokens with at most three different ones among them are a loop: the row ends."""
+log = logging.getLogger("nightrec.generation")
 
-FUNCTION_WORDS = frozenset(("and", "are", "enjoy", "for", "from", "its", "that", "the", "their", "this", "who", "with"))
-"""Words of more than two letters that a line may hold twice."""
+LOOP = 12
+"""So many tokens with at most three different ones among them are a loop: the row ends."""
 
 
 def token_counter(folder: str) -> TokenCounter:
@@ -35,105 +41,190 @@ def token_counter(folder: str) -> TokenCounter:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-class TransformersGenerator:
-    """Loads safetensors from a folder and completes prompts greedily until a blank line."""
+@dataclass
+class _Row:
+    """A request under way: its place among the requests, tokens to read next, tokens written."""
 
-    def __init__(self, folder: str, examples: str, max_new_tokens: int, threads: int) -> None:
+    number: int
+    request: Request
+    prompt: list[int]
+    constraint: Constraint
+    chance: Any = None
+    due: list[int] = field(default_factory=list)
+    written: list[int] = field(default_factory=list)
+    length: int = 0
+    slot: int = -1
+
+
+class TransformersGenerator:
+    """Loads safetensors from a folder and completes prompts greedily, or by sampling where a request has a seed."""
+
+    def __init__(self, config: GeneratorConfig, examples: str, threads: int) -> None:
         """Verify and load the model, and read the examples. Raises ModelError when files are not in order."""
+        import llguidance.hf
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.cache_utils import DynamicCache
 
-        verify_model(folder)
+        verify_model(config.path)
         torch.set_num_threads(threads)
+        packed_attention.register()
+        self._config = config
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer: Any = AutoTokenizer.from_pretrained(config.path, local_files_only=True)
             self._model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
+                config.path,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=getattr(torch, config.precision),
+                attn_implementation=packed_attention.NAME,
             ).eval()
         except Exception as error:
-            raise ModelError(f"cannot load the model in {folder}: {error}. Run `make assets`.") from error
-        self._max_new_tokens = max_new_tokens
-        self._examples: Any = DynamicCache(config=self._model.config)
-        ids = self._ids(examples)
-        self._n_examples = len(ids)
-        with torch.inference_mode():
-            self._model(torch.tensor([ids]), past_key_values=self._examples, use_cache=True, logits_to_keep=1)
+            raise ModelError(f"cannot load the model in {config.path}: {error}. Run `make assets`.") from error
+        self._model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._tokenizer: Any = tokenizer
+        self._grammar_tokens: Any = llguidance.hf.from_tokenizer(tokenizer)
+        self._decode = cache(lambda token: str(self._tokenizer.decode([token])))
         self._single_tokens = cache(self._find_single_tokens)
-        self._word = cache(lambda token: str(self._tokenizer.decode([token])).strip(" ").lower())
+        self._prefix = self._read_examples(self._ids(examples))
 
-    def generate(self, prompts: Sequence[Prompt]) -> list[Generation]:
-        """Complete a batch of prompts; the fastest batches have prompts of similar length."""
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Complete all requests, batch_size of them at a time, long prompts first.
+
+        Runs out of memory with fewer rows at a time until one is too many for a single one.
+        """
         import torch
 
-        ids = [self._ids(prompt.text) for prompt in prompts]
-        with torch.inference_mode():
-            written = self._decode(ids, [self._banned(prompt.avoid) for prompt in prompts]) if ids else []
+        done: dict[int, Generation] = {}
+        slots = self._config.batch_size
+        while len(done) < len(requests):
+            waiting = [number for number in range(len(requests)) if number not in done]
+            try:
+                with torch.inference_mode():
+                    self._serve([(number, requests[number]) for number in waiting], slots, done)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_memory(error):
+                    raise
+                log.warning("out of memory with %d prompts at a time: %s", slots, error)
+                if slots == 1:
+                    number = next(number for number in waiting if number not in done)
+                    done[number] = Generation("", 0, 0, "out_of_memory")
+                slots = max(1, slots // 2)
+        return [done[number] for number in range(len(requests))]
+
+    def _serve(self, requests: Sequence[tuple[int, Request]], slots: int, done: dict[int, Generation]) -> None:
+        """Decode requests until none is left; finished ones appear in `done` at once."""
+        ready = [row for number, request in requests if (row := self._begin(number, request, done))]
+        if not ready:
+            return
+        queue = deque(sorted(ready, key=lambda row: (-len(row.prompt), row.number)))
+        longest = len(queue[0].prompt) + self._config.max_new_tokens + 1
+        rows = RowCache(self._model, min(slots, len(queue)), longest, self._prefix)
+        free = list(range(min(slots, len(queue))))
+        alive: list[_Row] = []
+        while alive or queue:
+            while free and queue:
+                row = queue.popleft()
+                row.slot, row.due = free.pop(), row.prompt
+                alive.append(row)
+            self._step(alive, rows)
+            for row in [row for row in alive if self._is_finished(row)]:
+                done[row.number] = self._generation(row)
+                alive.remove(row)
+                free.append(row.slot)
+
+    def _begin(self, number: int, request: Request, done: dict[int, Generation]) -> _Row | None:
+        """A row for a request, or its failure in `done`."""
+        import torch
+
+        prompt = self._ids(request.text)
+        limit = getattr(self._model.config, "max_position_embeddings", 10**9)
+        if self._prefix.length + len(prompt) + self._config.max_new_tokens > limit:
+            done[number] = Generation("", 0, 0, "too_long_prompt")
+            return None
+        banned = tuple(token for word in sorted(request.avoid) for token in self._single_tokens(word))
+        try:
+            constraint = Constraint(self._grammar_tokens, request.schema, banned, self._decode)
+        except ValueError as error:
+            log.warning("no grammar for a request: %s", error)
+            done[number] = Generation("", 0, 0, "failed")
+            return None
+        chance = None if request.seed is None else torch.Generator().manual_seed(request.seed)
+        return _Row(number, request, prompt, constraint, chance)
+
+    def _step(self, alive: list[_Row], rows: RowCache) -> None:
+        """One forward pass over the tokens that are due, and one chosen token (with those it forces) for each row."""
+        import torch
+
+        slots = [row.slot for row in alive for _ in row.due]
+        places = [row.length + at for row in alive for at in range(len(row.due))]
+        packing = Packing.of(rows, slots, places)
+        tokens = torch.tensor([[token for row in alive for token in row.due]], device=self._model.device)
+        last = torch.tensor([len(row.due) for row in alive], device=self._model.device).cumsum(0) - 1
+        logits = self._model(
+            tokens, position_ids=packing.positions, use_cache=False, logits_to_keep=last, packing=packing
+        ).logits[0]
+        chosen = self._choose(logits.float().cpu(), alive)
+        for row, token in zip(alive, chosen, strict=True):
+            row.length += len(row.due)
+            row.due = [token, *row.constraint.accept(token)]
+            row.written += row.due
+
+    def _choose(self, logits: Any, alive: list[_Row]) -> list[int]:
+        """The next token of each row: the likeliest that is allowed, or a sampled one."""
+        import torch
+
+        logits.masked_fill_(~allowed_tokens([row.constraint for row in alive], logits.shape[1]), float("-inf"))
+        preferred = logits.clone()
+        for place, row in enumerate(alive):
+            preferred[place, row.constraint.refused()] = float("-inf")
+        stuck = preferred.max(-1).values == float("-inf")
+        preferred[stuck] = logits[stuck]
+        likeliest = preferred.argmax(-1).tolist()
+        temperature = self._config.temperature
         return [
-            Generation(self._text(output), len(read), len(output)) for read, output in zip(ids, written, strict=True)
+            likeliest[place]
+            if row.chance is None
+            else int(torch.multinomial(torch.softmax(preferred[place] / temperature, -1), 1, generator=row.chance))
+            for place, row in enumerate(alive)
         ]
 
-    def _decode(self, ids: list[list[int]], banned: list[list[int]]) -> list[list[int]]:
-        """Greedy decoding; the padding lies between the examples and each prompt, masked out."""
+    def _is_finished(self, row: _Row) -> bool:
+        """The schema is satisfied, or the text ends, loops, or is as long as it may be."""
+        if row.constraint.is_complete or len(row.written) >= self._config.max_new_tokens:
+            return True
+        if row.request.schema:
+            return False
+        if row.written[-1] == self._tokenizer.eos_token_id or len(set(row.written[-LOOP:])) <= min(
+            3, len(row.written) - LOOP + 3
+        ):
+            return True
+        return "\n\n" in self._tokenizer.decode(row.written)
+
+    def _generation(self, row: _Row) -> Generation:
+        text = str(self._tokenizer.decode(row.written, skip_special_tokens=True))
+        if row.request.schema:
+            error = None if row.constraint.is_complete else "truncated"
+            return Generation(text, len(row.prompt), len(row.written), error)
+        return Generation(text.split("\n\n", 1)[0], len(row.prompt), len(row.written))
+
+    def _read_examples(self, ids: list[int]) -> RowCache:
+        """Keys and values of the shared prefix."""
         import torch
 
-        longest = max(map(len, ids))
-        pad = [longest - len(row) for row in ids]
-        mask = torch.tensor([[1] * self._n_examples + [0] * p + [1] * (longest - p) for p in pad])
-        position = (mask.cumsum(-1) - 1)[:, self._n_examples :].clamp(min=0)
-        read = torch.tensor([[self._tokenizer.pad_token_id] * p + row for p, row in zip(pad, ids, strict=True)])
-        past = copy.deepcopy(self._examples)
-        past.batch_repeat_interleave(len(ids))
-        never = _penalty(banned, self._model.config.vocab_size)
-        written: list[list[int]] = [[] for _ in ids]
-        alive = list(range(len(ids)))
-        for _ in range(self._max_new_tokens):
-            logits = self._model(
-                read, attention_mask=mask, position_ids=position, past_key_values=past, use_cache=True, logits_to_keep=1
-            ).logits[:, -1]
-            chosen = self._no_repeats(logits + never, [written[row] for row in alive]).argmax(-1)
-            for row, token in zip(alive, chosen.tolist(), strict=True):
-                written[row].append(token)
-            keep = [place for place, row in enumerate(alive) if not self._is_finished(written[row])]
-            if not keep:
-                break
-            if len(keep) < len(alive):
-                kept = torch.tensor(keep)
-                past.batch_select_indices(kept)
-                chosen, mask, position, never = chosen[kept], mask[kept], position[kept], never[kept]
-                alive = [alive[place] for place in keep]
-            read, position = chosen[:, None], position[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-        return written
-
-    def _no_repeats(self, logits: Any, written: list[list[int]]) -> Any:
-        """Forbid words that the line has already: small models fall into loops of them."""
-        for row, tokens in enumerate(written):
-            for token in reversed(tokens):
-                word = self._word(token)
-                if "\n" in word:
-                    break
-                if len(word) > 2 and word not in FUNCTION_WORDS:
-                    logits[row, token] = float("-inf")
-        return logits
-
-    def _is_finished(self, tokens: list[int]) -> bool:
-        """After the end token, a blank line, a loop, or a list whose entries begin to repeat."""
-        if tokens[-1] == self._tokenizer.eos_token_id:
-            return True
-        if len(tokens) >= LOOP and len(set(tokens[-LOOP:])) <= 3:
-            return True
-        text = self._tokenizer.decode(tokens)
-        return "\n\n" in text or _list_repeats(text)
-
-    def _text(self, tokens: list[int]) -> str:
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=True)).split("\n\n", 1)[0]
+        rows = RowCache(self._model, 1, len(ids))
+        packing = Packing.of(rows, [0] * len(ids), list(range(len(ids))))
+        with torch.inference_mode():
+            self._model(
+                torch.tensor([ids], device=self._model.device),
+                position_ids=packing.positions,
+                use_cache=False,
+                logits_to_keep=1,
+                packing=packing,
+            )
+        return rows
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False).input_ids)
-
-    def _banned(self, words: frozenset[str]) -> list[int]:
-        return [token for word in sorted(words) for token in self._single_tokens(word)]
 
     def _find_single_tokens(self, word: str) -> list[int]:
         """Tokens that are the whole word; the first token of a longer word may begin a harmless one."""
@@ -141,20 +232,5 @@ class TransformersGenerator:
         return [ids[0] for form in sorted(forms) if len(ids := self._ids(form)) == 1]
 
 
-def _list_repeats(text: str) -> bool:
-    """Whether the last line is a list that names an entry again, or its sixth (five are kept)."""
-    line = text.rsplit("\n", 1)[-1]
-    if not re.match(r"(Themes|Likes): ", line):
-        return False
-    entries = [entry.strip().lower() for entry in line.split(":", 1)[1].split(",")[:-1]]
-    return len(entries) > 5 or len(set(entries)) < len(entries)
-
-
-def _penalty(banned: list[list[int]], vocabulary: int) -> Any:
-    """(rows, vocabulary): minus infinity where a row must not write the token, else 0."""
-    import torch
-
-    penalty = torch.zeros(len(banned), vocabulary)
-    for row, tokens in enumerate(banned):
-        penalty[row, tokens] = float("-inf")
-    return penalty
+def _is_memory(error: BaseException) -> bool:
+    return not isinstance(error, RuntimeError) or bool(re.search(r"memory|DefaultCPUAllocator", str(error)))

@@ -1,26 +1,34 @@
-"""The two kinds of profiles: where they are published, how they are parsed, what their template says."""
+"""The two kinds of profiles: where they are published, what the model answers, and what is computed beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ray_tasks.profiles import checks, templates
-from ray_tasks.profiles.checks import ItemProfile, Rejected, UserProfile
-from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.prompts import Evidence, PromptFile
+from ray_tasks.profiles import answers, checks, templates
+from ray_tasks.profiles.checks import Grounds, Rejected
+from ray_tasks.profiles.evidence import Evidence
+from schemas.config import Generator as GeneratorConfig
 
-Profile = ItemProfile | UserProfile
+Profile = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ProfileKind:
-    """What differs between profiles of items and of users."""
+    """What differs between profiles of items and of users.
+
+    `complete` adds to a profile what is computed: from the entity's `figures`, the columns that no model writes.
+    """
 
     name: str
-    id_column: str
-    prompt_version: str
-    parse: Callable[[str, Evidence, PromptFile, frozenset[str]], Profile | Rejected]
-    template: Callable[[Entity], Profile]
-    has_evidence_column: bool
+    schema: Callable[[Evidence, bool], str]
+    check: Callable[[str, Evidence, Grounds], Profile | Rejected]
+    template: Callable[[Evidence], Profile]
+    complete: Callable[[Profile, Mapping[str, Any]], Profile]
+
+    @property
+    def id_column(self) -> str:
+        """item_id or user_id."""
+        return f"{self.name}_id"
 
     @property
     def table(self) -> str:
@@ -29,18 +37,30 @@ class ProfileKind:
 
     @property
     def rejects(self) -> str:
-        """Table of the outputs that were not accepted."""
+        """Table of the attempts that failed."""
         return f"{self.name}_profile_rejects"
 
-
-def _item_template(entity: Entity) -> Profile:
-    return templates.item_template(entity.evidence, list(entity.categories))
-
-
-def _user_template(entity: Entity) -> Profile:
-    return templates.user_template(entity.evidence, list(entity.titles))
+    def prompt_version(self, config: GeneratorConfig) -> str:
+        """Version of this kind's prompt."""
+        return config.item_prompt if self.name == "item" else config.user_prompt
 
 
-ITEM = ProfileKind("item", "item_id", "item_profile.v1", checks.parse_item_profile, _item_template, False)
-USER = ProfileKind("user", "user_id", "user_profile.v1", checks.parse_user_profile, _user_template, True)
+def _with_aspects(profile: Profile, figures: Mapping[str, Any]) -> Profile:
+    return {**profile, "aspects": list(figures.get("aspects", ()))}
+
+
+def _with_strengths(profile: Profile, figures: Mapping[str, Any]) -> Profile:
+    likes, dislikes = (
+        [
+            {**claim, "strength": figures[side].get(claim["label"], claim.get("strength", 0.0))}
+            for claim in profile[side]
+        ]
+        for side in ("likes", "dislikes")
+    )
+    computed = {name: figures[name] for name in ("avoided", "confidence")}
+    return {**profile, "likes": likes, "dislikes": dislikes, **computed}
+
+
+ITEM = ProfileKind("item", answers.item_schema, checks.check_item, templates.item_template, _with_aspects)
+USER = ProfileKind("user", answers.user_schema, checks.check_user, templates.user_template, _with_strengths)
 KINDS = {kind.name: kind for kind in (ITEM, USER)}

@@ -1,18 +1,21 @@
 """Which profiles a night reuses, asks the model for, or leaves to the template. Pure and deterministic.
 
-The plan charges each prompt its *estimated* cost (prompt tokens plus the most that may be written), in order of
-value, and charges what this very night has already generated like what it is about to. A rerun therefore makes
-the same plan, finds all of it done, and generates nothing.
+A profile is stale when it does not exist, when its recipe (model, prompt, decoding) is another one, when enough of
+its evidence is new, or when it is old and any of its evidence is new. Stale ones are asked for in the order of value
+(activity times staleness) until the budget is planned out; each is charged its *estimated* cost (prompt tokens plus
+the most that may be written). What this very night has already generated is charged first: a rerun makes the same
+plan, finds all of it done, and generates nothing.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ray_tasks.profiles.prompts import Evidence, PromptFile
+from ray_tasks.profiles.evidence import Evidence, new_share
+from ray_tasks.profiles.prompt_file import PromptFile
 from schemas.config import Generator as GeneratorConfig
 
 Row = Mapping[str, Any]
@@ -20,15 +23,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Entity:
-    """An item or user whose profile is due: what the model would be told, and the key of that generation.
+    """An item or user whose profile is due.
 
-    `categories` and `titles` are for the template.
+    `recipe` and `key` name how and from what it would be generated; `activity` is how much its profile matters
+    (interactions); `figures` are computed columns of the row.
     """
 
     evidence: Evidence
+    recipe: str
     key: str
-    categories: tuple[str, ...] = ()
-    titles: tuple[str, ...] = ()
+    activity: float = 0.0
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def entity_id(self) -> str:
@@ -38,24 +43,63 @@ class Entity:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each entity; every entity is in exactly one of the four."""
+    """What to do with each entity; every entity is in exactly one of the first four.
 
-    reused: tuple[Row, ...]
+    `reused` pairs it with its row. `outdated` are rows by id that serve on where an entity is over budget: a stale
+    profile is better than a template.
+    """
+
+    reused: tuple[tuple[Entity, Row], ...]
     asked: tuple[Entity, ...]
     over_budget: tuple[Entity, ...]
     too_little_evidence: tuple[Entity, ...]
+    outdated: Mapping[str, Row] = field(default_factory=dict)
 
 
-def generation_key(config: GeneratorConfig, revision: str, prompt: PromptFile, evidence: Evidence) -> str:
-    """SHA-256 of all that decides an output: model, revision, prompt, decoding parameters, evidence."""
-    parts = {
-        "model": config.model,
-        "revision": revision,
-        "prompt": [prompt.version, prompt.text],
-        "decoding": ["greedy", config.max_new_tokens],
-        "evidence": evidence.text,
-    }
+@dataclass(frozen=True)
+class Freshness:
+    """When a profile is stale: at `share` of new evidence, or at `days` of age if its evidence changed at all.
+
+    A profile with a label outside the night's `labels` is stale too.
+    """
+
+    share: float
+    days: int
+    labels: frozenset[str]
+    full_refresh: bool = False
+
+    def staleness(self, entity: Entity, row: Row | None, night: date) -> float:
+        """How much a profile needs to be written anew, in [0, 1]; 0 means that the row is as good as new."""
+        if row is None or not (row["source"] == "llm" or row["reason"] == "rejected"):
+            return 1.0
+        if row["recipe_key"] != entity.recipe or (self.full_refresh and row["generated_on"] != night):
+            return 1.0
+        if not labels_of(row) <= self.labels:
+            return 1.0
+        if row["generation_key"] == entity.key:
+            return 0.0
+        share = new_share(entity.evidence.pieces, row["evidence"])
+        age = (night - row["generated_on"]).days
+        stale = share >= self.share or (share > 0 and age >= self.days)
+        return max(share, min(1.0, age / self.days)) if stale else 0.0
+
+
+def labels_of(row: Row) -> frozenset[str]:
+    """Labels that a published profile uses."""
+    claims = [*row.get("likes", ()), *row.get("dislikes", ())]
+    return frozenset([*row.get("themes", ()), *row.get("moods", ()), *(claim["label"] for claim in claims)])
+
+
+def recipe_key(config: GeneratorConfig, revision: str, prompt: PromptFile) -> str:
+    """SHA-256 of all that decides an output beside the evidence: model, revision, prompt, decoding parameters."""
+    decoding = [config.max_new_tokens, config.temperature, config.precision, config.reasoning]
+    parts = {"model": config.model, "revision": revision, "prompt": prompt.digest, "decoding": decoding}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def generation_key(recipe: str, evidence: Evidence, schema: str) -> str:
+    """SHA-256 of a recipe, the prompt's lines and the form of the answer."""
+    return hashlib.sha256(json.dumps([recipe, evidence.text, schema]).encode()).hexdigest()
 
 
 def plan_profiles(
@@ -64,36 +108,33 @@ def plan_profiles(
     night: date,
     budget: int,
     cost: Callable[[Entity], int],
-    *,
-    full_refresh: bool = False,
+    freshness: Freshness,
 ) -> Plan:
-    """Plan a night for entities in order of value, the most valuable first.
+    """Plan a night. `previous` holds the newest published row of each entity; `cost` and `budget` are in tokens.
 
-    `previous` holds the newest published row of each entity; `cost` estimates the tokens of asking; `budget` is in
-    the same tokens. Asking stops at the first entity that no longer fits.
+    Asking stops at the first entity that no longer fits, so that a smaller one of less value does not slip in.
     """
-    reused: list[Row] = []
-    asked: list[Entity] = []
-    over: list[Entity] = []
-    little: list[Entity] = []
-    left: float = budget
-    for entity in entities:
+    little = tuple(entity for entity in entities if not entity.evidence.enough)
+    reused: list[tuple[Entity, Row]] = []
+    stale: list[tuple[float, Entity]] = []
+    for entity in (entity for entity in entities if entity.evidence.enough):
         row = previous.get(entity.entity_id)
-        known = row is not None and is_reusable(row, entity.key, night, full_refresh)
-        if not entity.evidence.enough:
-            little.append(entity)
-            continue
-        tonight = row is not None and row["generated_on"] == night
-        if (not known or tonight) and left >= 0:
-            left = left - price if (price := cost(entity)) <= left else -1
-        if known and row is not None:
-            reused.append(row)
+        staleness = freshness.staleness(entity, row, night)
+        if staleness == 0 and row is not None:
+            reused.append((entity, row))
+            budget -= cost(entity) if row["generated_on"] == night else 0
         else:
-            (asked if left >= 0 else over).append(entity)
-    return Plan(tuple(reused), tuple(asked), tuple(over), tuple(little))
-
-
-def is_reusable(row: Row, key: str, night: date, full_refresh: bool) -> bool:
-    """Whether a published row is what asking again would give: an accepted profile or a rejected attempt."""
-    paid = row["source"] == "llm" or row["reason"] == "rejected"
-    return paid and row["generation_key"] == key and (not full_refresh or row["generated_on"] == night)
+            stale.append((staleness * (1 + entity.activity), entity))
+    ordered = [entity for _, entity in sorted(stale, key=lambda pair: (-pair[0], pair[1].entity_id))]
+    outdated = {
+        entity.entity_id: row
+        for entity in ordered
+        if (row := previous.get(entity.entity_id)) and row["source"] == "llm" and labels_of(row) <= freshness.labels
+    }
+    fitting = 0
+    for entity in ordered:
+        budget -= cost(entity)
+        if budget < 0:
+            break
+        fitting += 1
+    return Plan(tuple(reused), tuple(ordered[:fitting]), tuple(ordered[fitting:]), little, outdated)

@@ -1,34 +1,51 @@
-"""Profiles without a model: plain sentences from the evidence alone."""
+"""Profiles without a model: plain sentences from the evidence alone. They satisfy what is demanded of the model's."""
 
-from ray_tasks.profiles.checks import ItemProfile, UserProfile
-from ray_tasks.profiles.prompts import Evidence
+from collections.abc import Sequence
+from typing import Any
+
+from ray_tasks.profiles.answers import MOST_CLAIMS, MOST_LABELS, dislike_claims, like_claims
+from ray_tasks.profiles.evidence import Evidence
 
 MANY = 3
 
 
-def item_template(evidence: Evidence, categories: list[str]) -> ItemProfile:
+def item_template(evidence: Evidence) -> dict[str, Any]:
     """A profile that says what the catalogue says."""
-    title = evidence.title or evidence.entity_id
-    named = [category[:40].strip().lower() for category in categories if category.strip()][:5]
-    if named:
-        summary = f"{title} is listed under {_join(named[:MANY])}."
-        audience = f"People who are interested in {_join(named[:MANY])}."
+    title, themes = evidence.title or evidence.entity_id, list(evidence.themes[:MOST_LABELS])
+    if themes:
+        summary = f"{title} is about {_join(themes[:MANY])}."
+        audience = f"People who are interested in {_join(themes[:MANY])}."
     else:
         summary = f"The catalogue lists {title} without further details."
         audience = "People who are looking for this very item."
-    themes = tuple(dict.fromkeys(term for term in named if len(term) > 1)) or (title[:40].strip().lower(),)
-    return ItemProfile.model_construct(summary=summary, audience=audience, themes=themes)
+    return {
+        "summary": summary,
+        "audience": audience,
+        "themes": themes,
+        "moods": list(evidence.moods[:MOST_LABELS]),
+        "reasoning": None,
+    }
 
 
-def user_template(evidence: Evidence, titles: list[str]) -> UserProfile:
+def user_template(evidence: Evidence) -> dict[str, Any]:
     """A profile that says what the user chose."""
-    often = [category.lower() for category in evidence.facts][:5]
-    chosen = _join([f"“{title}”" for title in titles[:MANY]]) if titles else "items without a known title"
-    summary = f"Often chooses {_join(often[:MANY])}; recently {chosen}." if often else f"Recently chose {chosen}."
-    likes = tuple(dict.fromkeys(often)) or tuple(title[:40].strip().lower() for title in titles[:MANY])
-    return UserProfile.model_construct(summary=summary, likes=likes or ("not yet known",))
+    items = {piece.alias: piece.item_id for piece in evidence.pieces if piece.alias}
+    likes, dislikes = (
+        [{"label": label, "interactions": [items[alias] for alias in names]} for label, names in claims][:MOST_CLAIMS]
+        for claims in (like_claims(evidence).items(), dislike_claims(evidence).items())
+    )
+    themes = [str(claim["label"]) for claim in likes]
+    recent = [piece.text.rsplit(" (", 1)[0] for piece in evidence.pieces if piece.role == "recent"][:MANY]
+    chose = f"Recently chose {_join([f'“{title}”' for title in recent])}."
+    return {
+        "long_term": f"Often chooses {_join(themes)}." if themes else "No lasting taste is known yet.",
+        "recent_interest": chose if recent else "No recent choice with a known title.",
+        "likes": likes,
+        "dislikes": dislikes,
+        "reasoning": None,
+    }
 
 
-def _join(parts: list[str]) -> str:
+def _join(parts: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

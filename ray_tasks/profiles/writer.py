@@ -1,132 +1,133 @@
-"""The actor that asks the model and checks its answers, and the Ray Data pipeline around it."""
+"""The actor that asks the model, checks its answers and asks once more, and the Ray Data pipeline around it."""
 
-import json
+import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from ray_tasks.generation.factory import make_generator
-from ray_tasks.generation.protocol import Generation, Generator, Prompt
-from ray_tasks.profiles.checks import Rejected
+from ray_tasks.generation.protocol import Generation, Generator, Request
+from ray_tasks.profiles.checks import Grounds, Rejected
 from ray_tasks.profiles.kinds import KINDS
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.prompts import Evidence, PromptFile, ungrounded_words
+from ray_tasks.profiles.prompt_file import PromptFile
+from ray_tasks.profiles.wire import ANSWERS, answer_row, from_wire, to_wire
 from schemas.config import Generator as GeneratorConfig
+from schemas.errors import ModelError
 
 log = logging.getLogger("nightrec.profiles")
 
 PROGRESS_SECONDS = 15
-ANSWERS = pa.schema(
-    [
-        ("entity_id", pa.string()),
-        ("profile", pa.string()),  # JSON of the checked profile; null where it was rejected
-        ("reason", pa.string()),  # null where it was accepted
-        ("output", pa.string()),
-        ("prompt_tokens", pa.int64()),
-        ("output_tokens", pa.int64()),
-    ]
-)
+BATCHES_PER_BLOCK = 2
+"""Batches of the generator per block of Ray Data: a block is what a killed worker has to do again."""
+
+ATTEMPTS = 2
 
 
 class ProfileWriter:
-    """Asks the model for a batch of profiles. The model is loaded once, on construction."""
+    """Asks the model for a block of profiles and checks them. The model is loaded once, on construction."""
 
     def __init__(
-        self, kind: str, config: GeneratorConfig, vocabulary: frozenset[str], threads: int, generator: Any = None
+        self, kind: str, config: GeneratorConfig, words: frozenset[str], threads: int, generator: Any = None
     ) -> None:
-        self._kind = KINDS[kind]
-        self._prompt = PromptFile.load(self._kind.prompt_version)
-        self._vocabulary = vocabulary
+        self._kind, self._config = KINDS[kind], config
+        self._prompt = PromptFile.load(self._kind.prompt_version(config))
+        self._grounds = Grounds(self._prompt.shots, words)
         self._generator: Generator = generator or make_generator(config, self._prompt.prefix, threads)
+        self._has_answered = False
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """From a table with the column `evidence` (JSON) to one of ANSWERS, row by row."""
-        evidence = [_from_json(text) for text in batch["evidence"].to_pylist()]
-        claims = [ungrounded_words(one, self._vocabulary) for one in evidence]
-        prompts = [
-            Prompt(self._prompt.prompt(one), words | self._foreign(one))
-            for one, words in zip(evidence, claims, strict=True)
-        ]
-        answers = [
-            self._check(generation, one, words)
-            for generation, one, words in zip(self._ask(prompts), evidence, claims, strict=True)
-        ]
-        return pa.Table.from_pylist(answers, schema=ANSWERS)
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """From a table of wire.ENTITIES to one of wire.ANSWERS: a row for every attempt at every entity."""
+        pending, rows = from_wire(block), []
+        for attempt in range(ATTEMPTS):
+            generations = self._ask([self._request(entity, attempt) for entity in pending])
+            checked = [
+                self._check(entity, generation, attempt)
+                for entity, generation in zip(pending, generations, strict=True)
+            ]
+            rows += checked
+            pending = [entity for entity, row in zip(pending, checked, strict=True) if row["reason"]]
+            if not pending:
+                break
+        return pa.Table.from_pylist(rows, schema=ANSWERS)
 
-    def _foreign(self, evidence: Evidence) -> frozenset[str]:
-        """Words of the examples that this entity's profile must not copy."""
-        return frozenset(word for word in self._prompt.own_words if word not in evidence.text.lower())
+    def _request(self, entity: Entity, attempt: int) -> Request:
+        """The first attempt is greedy; the second is sampled with a seed that the entity's key decides."""
+        evidence = entity.evidence
+        foreign = (word for word in self._prompt.own_words if word not in evidence.text.lower())
+        seed = int(hashlib.sha256(f"{entity.key}-{attempt}".encode()).hexdigest()[:8], 16) if attempt else None
+        return Request(
+            self._prompt.prompt(evidence),
+            self._kind.schema(evidence, self._config.reasoning),
+            self._grounds.avoid(evidence).union(foreign),
+            seed,
+        )
 
-    def _ask(self, prompts: Sequence[Prompt]) -> list[Generation | None]:
-        """The answers; None for a prompt that the generator cannot take. One such row does not stop the others."""
+    def _ask(self, requests: Sequence[Request]) -> list[Generation]:
+        """The answers. A block that the generator refuses as a whole is asked one by one: one row stops no other."""
         try:
-            return list(self._generator.generate(prompts))
+            answers = list(self._generator.generate(requests))
+            self._has_answered = True
+            return answers
+        except ModelError:
+            raise
         except Exception as error:
-            if len(prompts) == 1:
-                raise
-            log.warning("a batch of %d prompts failed (%s); asking one by one", len(prompts), error)
-        answers: list[Generation | None] = []
-        failure: Exception | None = None
-        for prompt in prompts:
-            try:
-                answers.extend(self._generator.generate([prompt]))
-            except Exception as error:
-                failure = error
-                answers.append(None)
-        if failure is not None and not any(answers):
-            raise failure  # not the rows' fault
-        return answers
+            log.warning("a block of %d prompts failed (%s); asking one by one", len(requests), error)
+        alone = [self._ask_alone(request) for request in requests]
+        self._has_answered |= any(isinstance(answer, Generation) for answer in alone)
+        if not self._has_answered:  # then it is not the prompts' fault
+            raise ModelError(f"the generator failed on every one of {len(requests)} prompts: {alone[0]}")
+        failed = Generation("", 0, 0, "failed")
+        return [failed if isinstance(answer, Exception) else answer for answer in alone]
 
-    def _check(self, generation: Generation | None, evidence: Evidence, claims: frozenset[str]) -> dict[str, Any]:
-        answer = {"entity_id": evidence.entity_id, "profile": None, "reason": "failed", "output": ""}
-        if generation is None:
-            return {**answer, "prompt_tokens": 0, "output_tokens": 0}
-        outcome = self._kind.parse(generation.text, evidence, self._prompt, claims)
-        rejected = isinstance(outcome, Rejected)
-        return {
-            **answer,
-            "profile": None if isinstance(outcome, Rejected) else outcome.model_dump_json(),
-            "reason": outcome.reason if isinstance(outcome, Rejected) else None,
-            "output": generation.text[:2_000] if rejected else "",
-            "prompt_tokens": generation.prompt_tokens,
-            "output_tokens": generation.output_tokens,
-        }
+    def _ask_alone(self, request: Request) -> Generation | Exception:
+        try:
+            return self._generator.generate([request])[0]
+        except Exception as error:
+            log.warning("a prompt of %d characters failed: %s", len(request.text), error)
+            return error
 
-
-def batches(entities: Sequence[Entity], size: int) -> list[pa.Table]:
-    """Input tables of ProfileWriter: prompts of like length together, the longest first."""
-    ordered = sorted(entities, key=lambda entity: (-len(entity.evidence.text), entity.entity_id))
-    texts = [json.dumps(asdict(entity.evidence)) for entity in ordered]
-    return [pa.table({"evidence": texts[at : at + size]}) for at in range(0, len(texts), size)]
+    def _check(self, entity: Entity, generation: Generation, attempt: int) -> dict[str, Any]:
+        outcome: Any = Rejected(generation.error) if generation.error else None
+        outcome = outcome or self._kind.check(generation.text, entity.evidence, self._grounds)
+        return answer_row(entity, generation, outcome, attempt)
 
 
 def generate(
-    entities: Sequence[Entity], kind: str, config: GeneratorConfig, vocabulary: frozenset[str]
+    entities: Sequence[Entity],
+    kind: str,
+    config: GeneratorConfig,
+    words: frozenset[str],
+    generator: Generator | None = None,
 ) -> Iterator[pa.Table]:
-    """Ask for all entities in an actor pool and yield tables of ANSWERS as they come, logging progress."""
+    """Ask for all entities, the most valuable first, and yield tables of wire.ANSWERS as they come, with progress.
+
+    A worker that dies is started again and does its block anew; `generator` replaces the configured one in tests.
+    """
     import ray
 
     from ray_tasks.ray_session import cpus_per_actor, ray_session, threads_per_actor
 
-    tables = batches(entities, config.batch_size)
-    if not tables:
+    blocks = to_wire(entities, config.batch_size * BATCHES_PER_BLOCK)
+    if not blocks:
         return
-    if config.backend == "transformers":
+    if config.backend == "transformers" and generator is None:
         from ray_tasks.model_files import verify_model
 
         verify_model(config.path)  # the error is clearer from here than from an actor
-    actors = min(config.actors, len(tables))
-    arguments = {"kind": kind, "config": config, "vocabulary": vocabulary, "threads": threads_per_actor(actors)}
+    # An endpoint's limits are kept by one process; only local models gain from several.
+    actors = 1 if config.backend == "openai" else min(config.actors, len(blocks))
+    arguments = {"kind": kind, "config": config, "words": words, "threads": threads_per_actor(actors)}
+    arguments |= {"generator": generator}
     with ray_session():
-        answers = ray.data.from_arrow(tables).map_batches(
+        answers = ray.data.from_arrow(blocks).map_batches(
             ProfileWriter,
             batch_format="pyarrow",
             batch_size=None,
-            compute=ray.data.ActorPoolStrategy(size=actors),
+            compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=1),
             num_cpus=cpus_per_actor(actors),
             fn_constructor_kwargs=arguments,
         )
@@ -141,7 +142,7 @@ def _with_progress(tables: Iterable[Any], total: int, kind: str) -> Iterator[pa.
     done = tokens = 0
     log.info("%s profiles: asking the model for %s", kind, f"{total:,}")
     for table in tables:
-        done += table.num_rows
+        done += len(set(table["entity_id"].to_pylist()))
         tokens += sum(table["prompt_tokens"].to_pylist()) + sum(table["output_tokens"].to_pylist())
         now = time.monotonic()
         if now - told >= PROGRESS_SECONDS or done == total:
@@ -149,10 +150,3 @@ def _with_progress(tables: Iterable[Any], total: int, kind: str) -> Iterator[pa.
             left = seconds / done * (total - done)
             log.info("%s profiles: %d / %d, %.0f tokens/s, %.0f s left", kind, done, total, tokens / seconds, left)
         yield table
-
-
-def _from_json(text: str) -> Evidence:
-    fields = json.loads(text)
-    for name in ("lines", "facts", "item_ids"):
-        fields[name] = tuple(fields[name])
-    return Evidence(**fields)

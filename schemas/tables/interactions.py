@@ -14,6 +14,7 @@ INTERACTIONS = Table(
         Column("rating", pa.float64(), "Explicit rating, in the source's scale", nullable=True),
         Column("weight", pa.float64(), "Strength of the event; 1 where the source gives none"),
         Column("event_type", pa.string(), "Kind of event, where the source tells", nullable=True),
+        Column("review", pa.string(), "What the user wrote about it, on one line", nullable=True, pii=True),
     ),
     key=(
         "user_id",

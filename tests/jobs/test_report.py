@@ -27,8 +27,9 @@ TASKS = {
     "ingest": (["interactions", "items", "users", "feedback", "requests", "quarantine"], 41.0, 1_480),
     "histories": (["user_histories", "splits"], 38.2, 1_510),
     "item_documents": (["item_documents", "item_statistics"], 24.6, 1_390),
+    "vocabularies": (["vocabularies", "item_reviews"], 6.4, 390),
     "item_profiles": (["item_profiles", "item_profile_rejects"], 131.4, 2_350),
-    "user_profiles": (["user_profiles", "user_profile_rejects"], 88.3, 2_310),
+    "user_profiles": (["user_profiles", "user_profile_rejects", "generation_costs"], 88.3, 2_310),
     "embeddings": (["item_embeddings", "user_embeddings"], 47.9, 1_840),
     "candidates": (["candidates"], 33.0, 1_120),
     "ranking": (["recommendations", "offline_rankings"], 18.4, 940),
@@ -78,6 +79,7 @@ def history(user: int) -> list[dict]:
 def profile(source: str, reason: str | None, **columns) -> dict:
     llm = source == "llm"
     common = {"as_of": AS_OF, "source": source, "reason": reason, "generation_key": "k", "prompt_version": "1"}
+    common |= {"recipe_key": "r", "reasoning": None, "evidence": [{"role": "facts", "item_id": "i01", "text": EVIL}]}
     cost = {"prompt_tokens": 150 if llm else 0, "output_tokens": 31 if llm else 0}
     made = {"model": "SmolLM2" if llm else None, "model_revision": "r" if llm else None, "generated_on": NIGHT}
     return {**common, **cost, **made, **columns}
@@ -89,6 +91,7 @@ def origin(index: int) -> tuple[str, str | None]:
 
 def reject(**columns) -> dict:
     common = {"generation_key": "k", "model": "SmolLM2", "prompt_version": "1", "generated_on": NIGHT}
+    common |= {"attempt": 0, "model_revision": "r"}
     return {**common, "reason": "copied_example", "output": "A film about <b>nothing</b>, about nothing.", **columns}
 
 
@@ -117,7 +120,15 @@ def item_rows() -> dict[str, list[dict]]:
             for n, i in enumerate(ids)
         ],
         "item_profiles": [
-            profile(*origin(n), item_id=i, summary=summary, audience="Adults who like slow drama", themes=genre[n])
+            profile(
+                *origin(n),
+                item_id=i,
+                summary=summary,
+                audience="People who enjoy slow drama.",
+                themes=genre[n],
+                moods=["moving"],
+                aspects=[{"aspect": "story", "sentiment": 0.4, "n_positive": 3, "n_negative": 1, "n_reviews": 5}],
+            )
             for n, i in enumerate(ids)
         ],
         "item_profile_rejects": [reject(item_id=i) for i in ids[:5]],
@@ -145,9 +156,12 @@ def user_rows() -> dict[str, list[dict]]:
             profile(
                 *origin(n),
                 user_id=u,
-                summary="Likes quiet dramas and clever thrillers.",
-                likes=["drama"],
-                evidence=["i01"],
+                long_term="Enjoys quiet dramas and clever thrillers.",
+                recent_interest="Lately thrillers.",
+                likes=[{"label": "drama", "strength": 0.6, "interactions": ["i01"]}],
+                dislikes=[],
+                avoided=["horror"],
+                confidence=0.5,
             )
             for n, u in enumerate(ids)
         ],
@@ -328,7 +342,7 @@ def test_the_summary_holds_the_nights_figures(night):
     assert summary["counts"]["users_served"] == USERS
     assert summary["counts"]["serving_candidates"] == USERS * 30
     assert summary["published"]["sequence"] == 2
-    assert summary["published"]["tables"] == 21
+    assert summary["published"]["tables"] == 24
     assert summary["config_hash"] == config.config_hash
 
 

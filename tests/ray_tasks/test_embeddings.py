@@ -42,9 +42,26 @@ def test_a_row_without_a_vector_is_never_published():
         embeddings.with_vectors(rows, embeddings.VECTORS.empty_table())
 
 
-def test_the_text_of_a_profile_is_its_sentence_labels_and_audience():
-    profiles = pa.table({"item_id": ["a"], "summary": ["A film."], "themes": [["war", "love"]], "audience": ["Adults"]})
-    assert embeddings.profile_texts(profiles, "item_id")["profile"].to_pylist() == ["A film. war, love Adults"]
+def test_the_text_of_a_profile_is_its_sentences_and_labels():
+    aspects = [
+        {"aspect": "story", "n_positive": 3, "n_negative": 1},
+        {"aspect": "price", "n_positive": 0, "n_negative": 2},
+    ]
+    row = {
+        "item_id": "a",
+        "summary": "A film.",
+        "audience": "Fans.",
+        "themes": ["war"],
+        "moods": ["sad"],
+        "aspects": aspects,
+    }
+    items = pa.Table.from_pylist([row])
+    assert embeddings.profile_texts(items, "item_id")["profile"].to_pylist() == ["A film. Fans. war, sad, story"]
+    likes = [{"label": "war"}, {"label": "love"}]
+    users = pa.Table.from_pylist(
+        [{"user_id": "u", "long_term": "Enjoys war.", "recent_interest": "Lately love.", "likes": likes}]
+    )
+    assert embeddings.profile_texts(users, "user_id")["profile"].to_pylist() == ["Enjoys war. Lately love. war, love"]
 
 
 @pytest.mark.ray

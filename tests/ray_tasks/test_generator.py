@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from ray_tasks.profiles.prompts import PromptFile, item_evidence
 
 from ray_tasks.generation.factory import make_token_counter
 from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.generation.protocol import Generation, Prompt
 from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.prompts import PromptFile, item_evidence
 from ray_tasks.profiles.writer import ProfileWriter, batches
 from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError

@@ -1,119 +1,178 @@
-"""The budget plan: the most valuable first, never over budget, and a rerun generates nothing."""
+"""The plan of a night: what is stale, the most valuable first, never over budget, and a rerun generates nothing."""
 
-from datetime import date
+from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profiles.plan import Entity, generation_key, plan_profiles
-from ray_tasks.profiles.prompts import Evidence, PromptFile, item_evidence
+from ray_tasks.profiles.evidence import Evidence, Piece
+from ray_tasks.profiles.plan import Entity, Freshness, generation_key, plan_profiles, recipe_key
+from ray_tasks.profiles.prompt_file import PromptFile
 from schemas.config import Generator as GeneratorConfig
 
-NIGHT, BEFORE = date(2026, 11, 22), date(2026, 11, 21)
+NIGHT = date(2026, 11, 22)
+LABELS = frozenset({"drama", "war"})
 
 
-def entity(name: str, enough: bool = True, key: str | None = None) -> Entity:
-    return Entity(Evidence(name, (f"Item: {name}",), name, (), enough=enough), key or f"key-{name}")
+def evidence(name: str, texts=("one", "two", "three", "four"), enough: bool = True) -> Evidence:
+    pieces = tuple(Piece("recent", text, text) for text in texts)
+    return Evidence(name, name, (f"Item: {name}", *texts), pieces, enough=enough)
 
 
-def row(name: str, source: str = "llm", reason: str | None = None, on: date = BEFORE, key: str | None = None) -> dict:
+def entity(name: str, texts=("one", "two", "three", "four"), enough=True, activity=0.0, recipe="r") -> Entity:
+    found = evidence(name, texts, enough)
+    return Entity(found, recipe, generation_key(recipe, found, ""), activity)
+
+
+def row(of: Entity, source="llm", reason=None, age: int | None = 1, themes=("drama",)) -> dict:
     return {
-        "item_id": name,
+        "item_id": of.entity_id,
         "source": source,
         "reason": reason,
-        "generation_key": key or f"key-{name}",
-        "generated_on": on,
+        "recipe_key": of.recipe,
+        "generation_key": of.key,
+        "generated_on": None if age is None else NIGHT - timedelta(days=age),
+        "evidence": of.evidence.rows(),
+        "themes": list(themes),
+        "moods": [],
     }
 
 
-def plan(entities, previous=(), budget=100, cost=lambda e: 10, full_refresh=False):
+def plan(entities, previous=(), budget=1_000, cost=lambda e: 10, full_refresh=False, night=NIGHT):
     known = {r["item_id"]: r for r in previous}
-    return plan_profiles(entities, known, NIGHT, budget, cost, full_refresh=full_refresh)
+    return plan_profiles(entities, known, night, budget, cost, Freshness(0.3, 90, LABELS, full_refresh))
 
 
-def after(planned, night=NIGHT) -> list[dict]:
+def ids(entities) -> list[str]:
+    return [e.entity_id for e in entities]
+
+
+def after(planned) -> list[dict]:
     """What a night that carried the plan out would have published; every third answer is rejected."""
-    answered = [
-        row(e.entity_id, on=night) if n % 3 else row(e.entity_id, "template", "rejected", night)
-        for n, e in enumerate(planned.asked)
+    answered = [row(e, age=0) if n % 3 else row(e, "template", "rejected", 0, ()) for n, e in enumerate(planned.asked)]
+    rest = [
+        planned.outdated.get(e.entity_id) or row(e, "template", "over_budget", None, ()) for e in planned.over_budget
     ]
-    rest = [row(e.entity_id, "template", "over_budget", None) for e in planned.over_budget]
-    little = [row(e.entity_id, "template", "too_little_evidence", None) for e in planned.too_little_evidence]
-    return [*planned.reused, *answered, *rest, *little]
+    little = [row(e, "template", "too_little_evidence", None, ()) for e in planned.too_little_evidence]
+    return [*(r for _, r in planned.reused), *answered, *rest, *little]
 
 
-entities = st.lists(
-    st.tuples(st.booleans(), st.integers(1, 60), st.sampled_from(["new", "old", "rejected", "stale"])), max_size=25
+drawn_entities = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.integers(1, 60),
+        st.sampled_from(["new", "same", "rejected", "changed", "old", "unknown label", "other recipe"]),
+        st.integers(0, 5),
+    ),
+    max_size=25,
 )
 
 
-@given(entities, st.integers(0, 600), st.booleans())
+@given(drawn_entities, st.integers(0, 600), st.booleans())
 def test_a_plan_covers_everyone_once_within_budget_and_its_rerun_asks_nobody(drawn, budget, full_refresh):
-    all_ = [entity(str(n), enough) for n, (enough, _, _) in enumerate(drawn)]
-    price = {str(n): cost for n, (_, cost, _) in enumerate(drawn)}
-    made = {"old": ("llm", None, None), "rejected": ("template", "rejected", None), "stale": ("llm", None, "other")}
-    previous = [
-        row(str(n), made[state][0], made[state][1], key=made[state][2])
-        for n, (enough, _, state) in enumerate(drawn)
-        if state in made and enough
-    ]
+    everyone = [entity(f"{n:02d}", enough=enough, activity=a) for n, (enough, _, _, a) in enumerate(drawn)]
+    price = {f"{n:02d}": cost for n, (_, cost, _, _) in enumerate(drawn)}
 
     def cost(e):
         return price[e.entity_id]
 
-    first = plan(all_, previous, budget, cost, full_refresh)
-    parts = [first.asked, first.over_budget, first.too_little_evidence]
-    ids = [e.entity_id for part in parts for e in part] + [r["item_id"] for r in first.reused]
-    assert sorted(ids) == sorted(price)
+    def before(e, state):
+        other = entity(e.entity_id, ("five", "six"), recipe="r" if state != "other recipe" else "q")
+        return {
+            "same": row(e),
+            "rejected": row(e, "template", "rejected", themes=()),
+            "changed": row(other),
+            "old": row(entity(e.entity_id, ("one", "two", "three", "five")), age=200),
+            "unknown label": row(e, themes=("western",)),
+            "other recipe": row(other),
+        }[state]
+
+    previous = [before(e, s) for e, (enough, _, s, _) in zip(everyone, drawn, strict=True) if s != "new" and enough]
+    first = plan(everyone, previous, budget, cost, full_refresh)
+    parts = [first.asked, first.over_budget, first.too_little_evidence, [e for e, _ in first.reused]]
+    assert sorted(e.entity_id for part in parts for e in part) == sorted(price)
     assert sum(map(cost, first.asked)) <= budget
-    again = plan(all_, after(first), budget, cost, full_refresh)
+    again = plan(everyone, after(first), budget, cost, full_refresh)
     assert again.asked == ()
-    assert {r["item_id"] for r in again.reused} == {r["item_id"] for r in first.reused} | {
-        e.entity_id for e in first.asked
-    }
+    assert {e.entity_id for e, _ in again.reused} == {e.entity_id for e, _ in first.reused} | set(ids(first.asked))
+    assert set(ids(again.over_budget)) == set(ids(first.over_budget))
 
 
-def test_the_most_valuable_are_asked_first_and_nobody_overtakes():
-    first = plan([entity("a"), entity("b"), entity("c")], budget=25, cost=lambda e: 30 if e.entity_id == "b" else 10)
-    assert [e.entity_id for e in first.asked] == ["a"]
-    assert [e.entity_id for e in first.over_budget] == ["b", "c"]
+def test_activity_times_staleness_decides_who_is_asked_first_and_nobody_overtakes():
+    old = entity("half-stale", ("one", "two", "new", "newer"), activity=9)
+    busy, idle = entity("busy", activity=6), entity("idle", activity=1)
+    previous = [row(entity("half-stale"))]
+    assert ids(plan([idle, old, busy], previous).asked) == ["busy", "half-stale", "idle"]
+    tight = plan([idle, old, busy], previous, 25, lambda e: 20 if e is old else 10)
+    assert ids(tight.asked) == ["busy"]
+    assert ids(tight.over_budget) == ["half-stale", "idle"]
 
 
 def test_the_next_night_reuses_what_is_unchanged_and_spends_its_budget_on_the_next():
     everyone = [entity(name) for name in "abcd"]
     first = plan(everyone, budget=20)
-    second = plan_profiles(everyone, {r["item_id"]: r for r in after(first)}, date(2026, 11, 23), 20, lambda e: 10)
-    assert [e.entity_id for e in first.asked] == ["a", "b"]
-    assert {r["item_id"] for r in second.reused} == {"a", "b"}
-    assert [e.entity_id for e in second.asked] == ["c", "d"]
+    second = plan(everyone, after(first), 20, night=NIGHT + timedelta(days=1))
+    assert ids(first.asked) == ["a", "b"]
+    assert {e.entity_id for e, _ in second.reused} == {"a", "b"}
+    assert ids(second.asked) == ["c", "d"]
 
 
-def test_changed_evidence_is_generated_anew():
-    changed = plan([entity("a", key="new")], [row("a")])
-    assert [e.entity_id for e in changed.asked] == ["a"]
+@pytest.mark.parametrize(
+    ("texts", "age", "stale"),
+    [
+        (("one", "two", "three", "four"), 1_000, False),  # nothing is new, however old
+        (("one", "two", "three", "five"), 1, False),  # a quarter is new
+        (("one", "two", "three", "five"), 90, True),  # a quarter is new, and the profile is old
+        (("one", "two", "five", "six"), 1, True),  # half is new
+        (("one", "two"), 1, False),  # what is gone is no news
+    ],
+)
+def test_a_profile_is_stale_by_new_evidence_or_by_age(texts, age, stale):
+    planned = plan([entity("a", texts)], [row(entity("a"), age=age)])
+    assert bool(planned.asked) == stale
+
+
+def test_context_makes_no_profile_stale():
+    known = entity("a")
+    pieces = (*known.evidence.pieces, Piece("like", "war, drama", "z"), Piece("like", "crime", "y"))
+    more = Entity(Evidence("a", "a", ("other lines",), pieces), "r", "another key")
+    assert plan([more], [row(known, age=500)]).asked == ()
+
+
+def test_a_stale_profile_serves_on_while_the_budget_does_not_reach_it():
+    changed = entity("a", ("five",))
+    planned = plan([changed], [row(entity("a"))], budget=0)
+    assert ids(planned.over_budget) == ["a"]
+    assert planned.outdated["a"]["source"] == "llm"
+    assert plan([changed], [row(entity("a"), themes=("gone",))], budget=0).outdated == {}
 
 
 def test_a_template_for_want_of_budget_is_never_reused():
-    assert [e.entity_id for e in plan([entity("a")], [row("a", "template", "over_budget", None)]).asked] == ["a"]
+    only = entity("a")
+    assert ids(plan([only], [row(only, "template", "over_budget", None, ())]).asked) == ["a"]
 
 
 def test_too_little_evidence_is_never_asked_nor_charged():
     planned = plan([entity("a", enough=False), entity("b")], budget=10)
-    assert [e.entity_id for e in planned.asked] == ["b"]
-    assert [e.entity_id for e in planned.too_little_evidence] == ["a"]
+    assert ids(planned.asked) == ["b"]
+    assert ids(planned.too_little_evidence) == ["a"]
 
 
 def test_the_key_changes_with_each_thing_that_decides_the_output():
     prompt = PromptFile("v1", "Instruction\n\nItem: a")
     config = GeneratorConfig(path="x")
-    evidence = item_evidence("1", "A title", ["Drama"], "title: A title", "movie")
-    base = generation_key(config, "r", prompt, evidence)
+
+    def key(config=config, revision="r", prompt=prompt, found=None, schema="{}"):
+        return generation_key(recipe_key(config, revision, prompt), found or evidence("a"), schema)
+
     others = [
-        generation_key(config, "r2", prompt, evidence),
-        generation_key(config.model_copy(update={"max_new_tokens": 9}), "r", prompt, evidence),
-        generation_key(config, "r", PromptFile("v2", prompt.text), evidence),
-        generation_key(config, "r", prompt, item_evidence("1", "A title", ["War"], "title: A title", "movie")),
+        key(revision="r2"),
+        key(config.model_copy(update={"max_new_tokens": 9})),
+        key(config.model_copy(update={"reasoning": True})),
+        key(prompt=PromptFile("v1", "Edited\n\nItem: a")),
+        key(found=evidence("a", ("other",))),
+        key(schema='{"enum": ["other"]}'),
     ]
-    assert len({base, *others}) == 5
-    cheaper = config.model_copy(update={"nightly_token_budget": 1, "batch_size": 1, "actors": 1})
-    assert generation_key(cheaper, "r", prompt, evidence) == base
+    assert len({key(), *others}) == 7
+    assert key(config.model_copy(update={"nightly_token_budget": 1, "batch_size": 1, "actors": 1})) == key()

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ray_tasks.profiles.prompts import PromptFile, category_words, item_evidence, ungrounded_words, user_evidence
+
 from ray_tasks.profiles.text import as_data, document_fields, natural_title
 
 ITEM = PromptFile.load("item_profile.v1")

@@ -1,0 +1,143 @@
+"""The form of the model's answers: a JSON schema per request, and the typed answer that a text holds.
+
+The schema goes to the backend, which can then write nothing else; the same text is still parsed and validated here,
+since not every backend keeps its promise.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ray_tasks.profiles.evidence import Evidence
+
+SENTENCE = r"[A-Z][^\"\\{}<>\[\]\n]{9,%d}[.]"
+"""A capital letter, plain text, a full stop."""
+
+SUMMARY, PHRASE, REASONING = 180, 120, 400
+"""Characters of a summary, of a shorter sentence and of the reasoning before an answer."""
+
+AUDIENCE = r"People who [^\"\\{}<>\[\]\n]{5,%d}[.]"
+LIKES = ("recent", "earlier")
+MOST_CLAIMS, MOST_LABELS = 3, 4
+
+
+class Answer(BaseModel):
+    """What every answer may begin with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    reasoning: str = ""
+
+
+class ItemAnswer(Answer):
+    """What the model says about an item."""
+
+    summary: str = Field(min_length=10, max_length=SUMMARY + 20)
+    audience: str = Field(min_length=10, max_length=PHRASE + 20)
+    themes: tuple[str, ...] = ()
+    moods: tuple[str, ...] = ()
+
+
+class Claim(BaseModel):
+    """That a user likes or dislikes a theme, because of named pieces of evidence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    label: str
+    because: tuple[str, ...] = Field(min_length=1)
+
+
+class UserAnswer(Answer):
+    """What the model says about a user."""
+
+    long_term: str = Field(min_length=10, max_length=SUMMARY + 20)
+    recent: str = Field(min_length=10, max_length=SUMMARY + 20)
+    likes: tuple[Claim, ...] = ()
+    dislikes: tuple[Claim, ...] = ()
+
+
+def item_schema(evidence: Evidence, reasoning: bool = False) -> str:
+    """JSON schema of the answer about an item: labels are those that its evidence allows."""
+    properties: dict[str, Any] = {
+        "summary": _text(SENTENCE % SUMMARY),
+        "audience": _text(AUDIENCE % PHRASE),
+    }
+    for name, labels in (("themes", evidence.themes), ("moods", evidence.moods)):
+        if labels:
+            properties[name] = _list({"enum": list(labels)}, min(MOST_LABELS, len(labels)))
+    return _object(properties, reasoning)
+
+
+def user_schema(evidence: Evidence, reasoning: bool = False) -> str:
+    """JSON schema of the answer about a user: a claim can only name pieces that support its label."""
+    properties: dict[str, Any] = {}
+    for name, claims in (("likes", like_claims(evidence)), ("dislikes", dislike_claims(evidence))):
+        if claims:
+            options = [_claim(label, aliases) for label, aliases in claims.items()]
+            form = options[0] if len(options) == 1 else {"anyOf": options}
+            properties[name] = _list(form, min(MOST_CLAIMS, len(options)))
+    # The sentences come last: what is written first guides a small model, and claims are the safer guide.
+    properties |= {"long_term": _text(SENTENCE % SUMMARY), "recent": _text(SENTENCE % SUMMARY)}
+    return _object(properties, reasoning)
+
+
+def like_claims(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """The likes that the evidence supports: label -> aliases of the pieces that carry it."""
+    found = {label: _aliases(evidence, label, *LIKES) for label in evidence.themes}
+    return {label: aliases for label, aliases in found.items() if aliases}
+
+
+def dislike_claims(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """The dislikes that the evidence supports; what the user rather likes is none."""
+    labels = dict.fromkeys(label for p in evidence.pieces if p.role == "disliked" for label in p.labels)
+    found = {label: _aliases(evidence, label, "disliked") for label in labels if not _aliases(evidence, label, *LIKES)}
+    return {label: aliases for label, aliases in found.items() if aliases}
+
+
+def parse(kind: type[Answer], text: str) -> Answer | str:
+    """The typed answer in a text, or the term of what is wrong with it: `empty`, `unparsable` or `too_long`."""
+    if not text.strip():
+        return "empty"
+    try:
+        return kind.model_validate_json(text.strip())
+    except ValidationError as error:
+        types = {problem["type"] for problem in error.errors()}
+        if "string_too_long" in types:
+            return "too_long"
+        return "empty" if types & {"string_too_short", "too_short"} else "unparsable"
+
+
+def _aliases(evidence: Evidence, label: str, *roles: str) -> tuple[str, ...]:
+    return tuple(piece.alias for piece in evidence.supporting(label, *roles))
+
+
+@lru_cache(4_096)
+def _claim_text(label: str, aliases: tuple[str, ...]) -> str:
+    because = _list({"enum": list(aliases)}, min(3, len(aliases)))
+    return _object({"label": {"const": label}, "because": because})
+
+
+def _claim(label: str, aliases: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_claim_text(label, tuple(aliases)))
+    return found
+
+
+def _text(pattern: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{pattern}$"}
+
+
+def _list(items: dict[str, Any], most: int) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
+
+
+def _object(properties: dict[str, Any], reasoning: bool = False) -> str:
+    if reasoning:
+        properties = {"reasoning": {"type": "string", "maxLength": REASONING}, **properties}
+    form = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return json.dumps(form, ensure_ascii=False)

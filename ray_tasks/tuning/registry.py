@@ -1,0 +1,116 @@
+"""The tuning in MLflow: parameters, loss curve, figures and adapter of every run, and the registered model's versions.
+
+Nothing is registered before all of it is there: run, adapter and merged folder first, the version next, and the alias,
+by which nights find a champion, last. What an interrupted run leaves behind is a run that no alias names.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from ray_tasks.tuning.lora import Adapter
+from ray_tasks.tuning.profiles import TUNED_PROMPTS
+from ray_tasks.tuning.promotion import Verdict
+from ray_tasks.tuning.statistics import Figure
+from schemas.champions import (
+    BASE,
+    CHALLENGER,
+    CHAMPION,
+    FOLDER,
+    ITEM_PROMPT,
+    MODEL,
+    REVISION,
+    USER_PROMPT,
+    mlflow_client,
+    registered_name,
+    sqlite_folder,
+)
+from schemas.config import RunConfig
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ARTIFACTS = "adapter"
+
+
+def log_run(config: RunConfig, adapter: Adapter, figures: Sequence[Figure], judged: Verdict, base: str) -> str:
+    """Record a tuning in the experiment `nightrec/<source>/tuning`; returns the MLflow run's id."""
+    from mlflow.entities import Param, RunTag
+
+    client = mlflow_client(config.mlflow_tracking_uri)
+    run = str(client.create_run(_experiment(client, config), run_name=f"tuning {config.night}").info.run_id)
+    params = {**config.tuning.model_dump(), "model": config.generator.model, "seed": config.seed}
+    tags = {
+        "nightrec.run_id": config.run_id,
+        "nightrec.run_date": config.night.isoformat(),
+        BASE: base,
+        "nightrec.promoted": str(judged.promoted).lower(),
+        "nightrec.verdict": "; ".join(judged.reasons) or "better than prompting",
+    }
+    client.log_batch(
+        run,
+        _metrics(adapter, figures),
+        [Param(name, str(value)) for name, value in params.items()],
+        [RunTag(name, value) for name, value in tags.items()],
+    )
+    with TemporaryDirectory() as folder:
+        for name, content in adapter.files.items():
+            (Path(folder) / name).write_bytes(content)
+        client.log_artifacts(run, folder, ARTIFACTS)
+    client.set_terminated(run)
+    return run
+
+
+def _metrics(adapter: Adapter, figures: Sequence[Figure]) -> list[Any]:
+    """The loss curve by step, and the figures of all arms."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    curve = [
+        (name, value, point.step) for point in adapter.curve for name, value in asdict(point).items() if name != "step"
+    ]
+    measured = [(f"{one.arm}.{one.kind}.{one.task}.{one.metric}", one.estimate.value, 0) for one in figures]
+    return [Metric(name, value, now, step) for name, value, step in [*curve, *measured] if isfinite(value)]
+
+
+def register(config: RunConfig, run: str, base: str, revision: str, folder: str | None) -> dict[str, str]:
+    """Make the run's adapter a version of the source's registered model, and set its alias last.
+
+    `folder` holds the merged model of a promoted adapter; None makes it the challenger. Returns name, version, alias.
+    """
+    client, name = mlflow_client(config.mlflow_tracking_uri), registered_name(config.source.name)
+    _ensure_model(client, name)
+    tags = {MODEL: config.generator.model, REVISION: revision, BASE: base}
+    tags |= {ITEM_PROMPT: TUNED_PROMPTS["item"], USER_PROMPT: TUNED_PROMPTS["user"]}
+    if folder is not None:
+        tags[FOLDER] = folder
+    source = f"{client.get_run(run).info.artifact_uri}/{ARTIFACTS}"
+    version = client.create_model_version(name, source, run_id=run, tags=tags)
+    alias = CHAMPION if folder is not None else CHALLENGER
+    client.set_registered_model_alias(name, alias, str(version.version))
+    return {"name": name, "version": str(version.version), "alias": alias}
+
+
+def _ensure_model(client: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, description="LoRA adapters of the profile generator, by weekly_tuning")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _experiment(client: "MlflowClient", config: RunConfig) -> str:
+    name = f"nightrec/{config.source.name}/tuning"
+    found: Any = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    store = sqlite_folder(config.mlflow_tracking_uri)
+    # Beside the store, so that it does not depend on the folder in which a task happens to run.
+    location = (store / "artifacts" / name).as_uri() if store else None
+    return str(client.create_experiment(name, artifact_location=location))

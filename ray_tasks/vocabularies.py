@@ -1,0 +1,67 @@
+"""Task `vocabularies`: the labels that profiles may use, and what reviews of the training period say about items."""
+
+import logging
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_tasks.profiles.aspects import by_item, item_review, judged_aspects
+from ray_tasks.profiles.induction import induce, read_edits
+from ray_tasks.profiles.vocabulary import KINDS, Vocabulary, rows
+from schemas.night import Task, night_task, task_arguments
+from schemas.stage_files import write_rows
+from schemas.tables import TABLES
+
+log = logging.getLogger("nightrec.vocabularies")
+
+
+def main() -> None:
+    """Run the task for the configuration on the command line."""
+    with night_task("vocabularies", task_arguments(__doc__ or "")) as task:
+        write_vocabularies(task)
+
+
+def write_vocabularies(task: Task) -> None:
+    """Publish `vocabularies` and `item_reviews`."""
+    documents = task.read("item_documents").read().to_pylist()
+    reviews = training_reviews(task)
+    texts = by_item(reviews)
+    previous = task.previous("vocabularies")
+    earlier = Vocabulary.from_table(previous.read()) if previous else Vocabulary(())
+    path = task.config.vocabulary.path
+    judged = judged_aspects(row["review"] for row in reviews)
+    vocabulary = induce(documents, judged, task.config.vocabulary, earlier, read_edits(path) if path else None)
+    found = [item_review(item_id, texts[item_id], vocabulary) for item_id in sorted(texts)]
+    for name, kept in (("vocabularies", rows(vocabulary)), ("item_reviews", found)):
+        stage = task.stage(name)
+        write_rows(stage, pa.Table.from_pylist(kept, schema=TABLES[name].schema))
+        task.publish(stage)
+    known = {(one.kind, one.label) for one in earlier.entries}
+    now = {(one.kind, one.label) for one in vocabulary.entries}
+    task.counters.update(
+        labels={kind: len(vocabulary.labels(kind)) for kind in KINDS},
+        added=len(now - known),
+        removed=len(known - now),
+        reviews=len(reviews),
+        reviewed_items=len(found),
+    )
+    log.info("vocabulary: %s; %s reviews", task.counters["labels"], f"{len(reviews):,}")
+
+
+def training_reviews(task: Task) -> list[dict[str, Any]]:
+    """Reviews of the training period, by item and time: offline evaluation must not see what came after it."""
+    interactions = task.read("interactions").read(["user_id", "item_id", "timestamp", "review"])
+    windows = task.read("splits")
+    written = interactions.filter(pc.is_valid(interactions["review"]))
+    if not written.num_rows:
+        return []
+    splits = windows.read(["user_id", "item_id", "timestamp", "split"])
+    train = splits.filter(pc.equal(splits["split"], "train")).drop_columns(["split"])
+    kept = written.join(train, ["user_id", "item_id", "timestamp"], join_type="inner")
+    ordered = kept.sort_by([("item_id", "ascending"), ("timestamp", "ascending"), ("user_id", "ascending")])
+    return ordered.select(["item_id", "review"]).to_pylist()
+
+
+if __name__ == "__main__":
+    main()
