@@ -33,11 +33,38 @@ def _night_after(interval_end: datetime | None) -> date | None:
     return interval_end.astimezone(UTC).date() if interval_end else None
 
 
-def save_frozen(params: Mapping[str, Any], run_id: str, interval_end: datetime | None) -> str:
-    """Freeze the configuration, write it into the lake beside the run's records, and return its URI."""
+def with_champion(config: RunConfig) -> RunConfig:
+    """The configuration with the promoted adapter's model and prompts, where it asks for it and there is one.
+
+    From here on `generator.adapter` is the adapter's revision, or None: what a night uses is decided once.
+    """
+    from schemas.champions import champion_adapter
+
+    generator = config.generator
+    if generator.adapter != "champion":
+        return config
+    found = (
+        champion_adapter(config.mlflow_tracking_uri, config.source.name, generator.model)
+        if generator.backend == "transformers"
+        else None
+    )
+    if found is None:
+        return config.model_copy(update={"generator": generator.model_copy(update={"adapter": None})})
+    log.info("generator: %s with adapter %s, version %s", generator.model, found.revision[:12], found.version)
+    tuned = {"adapter": found.revision, "path": found.folder}
+    tuned |= {"item_prompt": found.item_prompt, "user_prompt": found.user_prompt}
+    return config.model_copy(update={"generator": generator.model_copy(update=tuned)})
+
+
+def save_frozen(params: Mapping[str, Any], run_id: str, interval_end: datetime | None, *, champion: bool = True) -> str:
+    """Freeze the configuration, write it into the lake beside the run's records, and return its URI.
+
+    Without `champion` the generator stays the base model that adapters are made for.
+    """
     from schemas.night import save_config
 
     config = frozen_config(params, run_id, interval_end)
+    config = with_champion(config) if champion else config
     uri = save_config(config)
     log.info("night %s of %s, frozen configuration: %s", config.night, config.source.name, uri)
     return uri

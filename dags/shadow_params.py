@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from dags.freezing import frozen_config
+from dags.freezing import frozen_config, with_champion
 from dags.params import night_params
 from schemas.config import RunConfig, freeze
 from schemas.errors import ConfigError
@@ -56,7 +56,7 @@ def save_shadow_run(params: Mapping[str, Any], run_id: str, when: datetime | Non
     """
     from schemas.night import save_config
 
-    config = frozen_config(params, run_id, when)
+    config = with_champion(frozen_config(params, run_id, when))
     shadow = Shadow(challenger=challenger(config, params), sample=params["sample"], promote=params["promote"])
     save_shadow(config, shadow)
     return save_config(config)

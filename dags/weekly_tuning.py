@@ -30,7 +30,8 @@ def freeze_config(params: dict, run_id: str) -> str:
 
     try:
         # Run ids are unique within a DAG only, and a night may have been triggered under the same one.
-        return save_frozen(params, f"weekly_tuning__{run_id}", get_current_context().get("data_interval_end"))
+        end = get_current_context().get("data_interval_end")
+        return save_frozen(params, f"weekly_tuning__{run_id}", end, champion=False)
     except NightrecError as error:
         raise AirflowFailException(str(error)) from error  # No retry mends a file or a folder.
 

@@ -3,7 +3,6 @@
 from pydantic import Field
 
 from schemas.config import Generator, RunConfig
-from schemas.night import run_folder
 from schemas.source_config import Section
 from schemas.storage import read_text, write_text
 
@@ -29,4 +28,6 @@ def load_shadow(config: RunConfig) -> Shadow:
 
 
 def _uri(config: RunConfig) -> str:
+    from schemas.night import run_folder  # brings the lake, which a DAG file must not import
+
     return f"{run_folder(config.lake, config.run_id)}/shadow.json"

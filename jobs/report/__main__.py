@@ -6,10 +6,13 @@ from typing import Any
 
 from jobs.report.history import earlier_nights, read_summaries
 from jobs.report.page import render_page
-from jobs.report.samples import TableReader, read_counts, sample_profiles, sample_rejects, sample_users
+from jobs.report.profile_samples import read_vocabulary, sample_profiles, sample_rejects
+from jobs.report.reader import TableReader
+from jobs.report.samples import featured_user, read_counts, sample_users
 from jobs.report.summary import build_summary
 from jobs.report.summary_text import render_text
 from jobs.report.tracking import track_night
+from jobs.report.trials import trial_view
 from schemas.config import RunConfig
 from schemas.errors import LakeError
 from schemas.manifest import Manifest, read_manifest
@@ -26,8 +29,9 @@ def report(task: Task) -> dict[str, Any]:
     """
     config, folder, reader = task.config, run_folder(task.config.lake, task.config.run_id), TableReader(task)
     records = task_records(config)
-    summary = build_summary(config, records, reader.rows("evaluations"), read_counts(reader), newest_manifest(config))
-    samples = {"users": sample_users(reader), "profiles": sample_profiles(reader), "rejects": sample_rejects(reader)}
+    evaluations, costs = reader.rows("evaluations"), reader.rows("generation_costs")
+    summary = build_summary(config, records, evaluations, read_counts(reader), newest_manifest(config), costs)
+    samples = read_samples(reader)
     summary |= {"report": f"{folder}/report.html", "unreadable_tables": reader.unreadable}
     earlier = earlier_nights(read_summaries(config.lake), config)
     page = render_page(summary, config.model_dump(mode="json"), samples, earlier)
@@ -37,6 +41,19 @@ def report(task: Task) -> dict[str, Any]:
     write_text(f"{folder}/summary.json", json.dumps(summary, indent=2))
     task.counters.update(report=summary["report"], earlier_nights=len(earlier), mlflow=summary["mlflow"])
     return summary
+
+
+def read_samples(reader: TableReader) -> dict[str, Any]:
+    """What the page shows of the tables beside the summary's figures."""
+    users = sample_users(reader)
+    return {
+        "users": users,
+        "featured": featured_user(users),
+        "profiles": sample_profiles(reader),
+        "rejects": sample_rejects(reader),
+        "vocabulary": read_vocabulary(reader),
+        **{name: trial_view(reader.newest(f"{name}_trials")) for name in ("tuning", "shadow")},
+    }
 
 
 def newest_manifest(config: RunConfig) -> Manifest | None:

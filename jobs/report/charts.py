@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from jobs.report.words import compact, figure
+
 Values = Sequence[float | None]
 # The canvas of a line chart in percent: its left margin holds the labels of the value axis.
 LEFT, TOP, WIDTH, HEIGHT = 13.0, 4.0, 83.0, 84.0
@@ -19,6 +21,18 @@ def bar(share: float, kind: str = "plain", height: int = 10, start: float = 0.0)
     start, share = _unit(start), _unit(share)
     body = _rect(start, max(share, 0.002) if share > 0 else 0.0, kind, height)
     return _strip(_rect(0, 1, "track", height) + body, height)
+
+
+def interval(share: float, kind: str, ends: tuple[float, float] | None = None, height: int = 10) -> Markup:
+    """A bar with the ends of an interval on it; all in [0, 1] of the width."""
+    body = _rect(0, 1, "track", height) + _rect(0, _unit(share), kind, height)
+    if ends:
+        low, high = (100 * _unit(end) for end in ends)
+        line = Markup('<line class="range" x1="{}%" x2="{}%" y1="{}" y2="{}"/>')
+        middle = height / 2
+        body += line.format(_at(low), _at(high), middle, middle)
+        body += Markup("").join(line.format(_at(end), _at(end), 1, height - 1) for end in (low, high))
+    return _strip(body, height)
 
 
 def stack(parts: Sequence[tuple[float, str]], height: int = 14) -> Markup:
@@ -55,7 +69,7 @@ def line_chart(nights: Sequence[str], series: Mapping[str, Values], kinds: Mappi
     grid = Markup("").join(
         Markup(
             '<line class="grid" x1="{0}%" x2="100%" y1="{1}%" y2="{1}%"/><text x="0" y="{1}%" dy="4">{2}</text>'
-        ).format(LEFT, _at(_down(tick, low, high)), f"{tick:g}")
+        ).format(LEFT, _at(_down(tick, low, high)), compact(tick))
         for tick in ticks
     )
     drawn = Markup("").join(
@@ -75,7 +89,12 @@ def _line_of_nights(nights: Sequence[str], name: str, values: Values, kind: str,
     points = _points(values, *ends)
     dots = Markup("").join(
         Markup('<circle class="{}" cx="{}%" cy="{}%" r="3.5"><title>{}, {}: {}</title></circle>').format(
-            kind, _at(LEFT + 2 + x * WIDTH / 100), _at(_down(value, *ends)), name, night, f"{value:.4f}"
+            kind,
+            _at(LEFT + 2 + x * WIDTH / 100),
+            _at(_down(value, *ends)),
+            name,
+            night,
+            figure(value),
         )
         for (x, _), value, night in _known(points, values, nights)
     )

@@ -78,7 +78,10 @@ def rows(records: Mapping[str, Record], tables: Mapping[str, Any]) -> dict[str, 
 
 
 def profiles(config: RunConfig, records: Mapping[str, Record]) -> dict[str, Any]:
-    """What became of the profiles this run, the tokens it spent of its budget, and the seconds of generation."""
+    """What became of the profiles this run, the tokens it spent of its budget, and the seconds of generation.
+
+    `prompts` are the texts of the prompts that were used, by version.
+    """
     tasks = {kind: counters_of(records, f"{kind[:-1]}_profiles") for kind in ("items", "users")}
     found = {
         kind: {
@@ -86,6 +89,7 @@ def profiles(config: RunConfig, records: Mapping[str, Record]) -> dict[str, Any]
             "reused": counters.get("reused", 0),
             "fallback": counters.get("fallback", {}),
             "rejected": counters.get("rejected", {}),
+            "retried": counters.get("retried", 0),
         }
         for kind, counters in tasks.items()
         if counters
@@ -98,7 +102,8 @@ def profiles(config: RunConfig, records: Mapping[str, Record]) -> dict[str, Any]
         "budget": config.generator.nightly_token_budget,
     }
     seconds = round(sum(c.get("generation_seconds", 0.0) for c in tasks.values()), 1)
-    return {"profiles": found, "tokens": tokens, "generation_seconds": seconds}
+    prompts = {version: text for c in tasks.values() for version, text in c.get("prompts", {}).items()}
+    return {"profiles": found, "tokens": tokens, "generation_seconds": seconds, "prompts": prompts}
 
 
 def comparison(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader
 
 from jobs.report import charts
 from jobs.report.checks import night_checks
+from jobs.report.costs import cost_trends, is_priced
 from jobs.report.figures import METRICS, RANKER
 from jobs.report.history import Summary, dig
 from jobs.report.summary_text import model_order
 from jobs.report.tiles import tiles
-from jobs.report.words import day, day_short, label, number, percent, seconds
+from jobs.report.words import compact, day, day_short, label, measure, money, number, percent, seconds
 
 # Colour classes of the lines over nights, in the order of `model_order`.
 LINES = ("ranker", "second", "third", "fourth", "fifth", "sixth")
@@ -21,7 +22,7 @@ LINES = ("ranker", "second", "third", "fourth", "fifth", "sixth")
 def render_page(
     summary: Summary, config: Mapping[str, Any], samples: Mapping[str, Any], earlier: Sequence[Summary] = ()
 ) -> str:
-    """The whole page as HTML. `samples` has `users`, `profiles` and `rejects`; `config` is shown as it is."""
+    """The whole page as HTML. `samples` is what `read_samples` found; `config` is shown as it is."""
     # A figure that a task did not leave shows as nothing: the report of a broken night must not break as well.
     environment = Environment(
         loader=PackageLoader("jobs.report"),
@@ -31,8 +32,8 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "label": label, "seconds": seconds, "percent": percent}
-    environment.filters |= {"day": day, "day_short": day_short}
-    environment.globals |= {"bar": charts.bar, "stack": charts.stack, "log_share": charts.log_share}
+    environment.filters |= {"day": day, "day_short": day_short, "compact": compact, "measure": measure, "money": money}
+    environment.globals |= {name: getattr(charts, name) for name in ("bar", "interval", "stack", "log_share")}
     return environment.get_template("report.html.j2").render(
         s=summary,
         config=json.dumps(config, indent=2),
@@ -42,6 +43,8 @@ def render_page(
         panels=metric_panels(summary),
         slices=slice_table(summary),
         trend=trend_chart(summary, earlier),
+        cost_trends=cost_trends(summary, earlier),
+        priced=is_priced(summary["costs"]),
         verdict=verdict(summary),
         largest=max((step["rows"] for step in summary["funnel"]), default=1),
     )

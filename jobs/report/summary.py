@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs.report.costs import cost_figures
 from jobs.report.figures import Record, comparison, counters_of, funnel, metric_tree, profiles, rows
 from schemas.config import RunConfig
 from schemas.manifest import Manifest
@@ -18,6 +19,7 @@ FLOW = (
     "ingest",
     "histories",
     "item_documents",
+    "vocabularies",
     "item_profiles",
     "user_profiles",
     "embeddings",
@@ -27,6 +29,8 @@ FLOW = (
     "evaluation",
     "publish_night",
 )
+# What these tasks counted goes into the summary as it is, under their names.
+OWN_FIGURES = ("vocabularies", "candidates", "ranking", "embeddings", "explanations")
 # The manifest grows with every run and says nothing about whether the night's content changed.
 MANIFEST = "runs"
 
@@ -37,11 +41,13 @@ def build_summary(
     evaluations: Iterable[Mapping[str, Any]] = (),
     row_counts: Mapping[str, int] | None = None,
     manifest: Manifest | None = None,
+    costs: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Summary of one run.
 
     `records` are the tasks' records by name, `evaluations` rows of the table, `row_counts` figures that only
-    the tables know (`users`, `serving_candidates`, ...), `manifest` the night's newest row in `runs` if it has one.
+    the tables know (`users`, `serving_candidates`, ...), `manifest` the night's newest row in `runs` if it has one,
+    `costs` rows of `generation_costs`.
     """
     fresh = {name: record for name, record in records.items() if name != "report"}
     tables, tasks = _tables(fresh), _tasks(fresh)
@@ -51,12 +57,13 @@ def build_summary(
         **_publication(tables, manifest),
         **rows(fresh, tables),
         **profiles(config, fresh),
+        "costs": cost_figures(costs),
         "counts": dict(row_counts or {}),
         "funnel": funnel(counters_of(fresh, "ingest").get("rows_in", {}), tables, row_counts or {}),
         "metrics": metrics,
         "metric_users": sizes,
         **comparison(metrics),
-        **{task: counters_of(fresh, task) for task in ("candidates", "ranking", "embeddings", "explanations")},
+        **{task: counters_of(fresh, task) for task in OWN_FIGURES},
         "status": _status(tasks),
         "started_at": _started_at(fresh),
         "wall_seconds": _wall_seconds(tasks),

@@ -94,16 +94,22 @@ def _profiles(summary: Summary) -> list[str]:
     body = []
     for kind, counts in summary["profiles"].items():
         fallback = counts["fallback"]
-        cells = [_number(counts["written"]), _number(counts["reused"]), _number(sum(fallback.values()))]
+        figures = (counts["written"], counts.get("retried", 0), counts["reused"], sum(fallback.values()))
+        cells = [_number(value) for value in figures]
         body.append([kind, *cells, _reasons(fallback)])
     if not body:
         return []
-    lines = _grid(["PROFILES", "written", "reused", "fallback", "  by reason"], body)
+    lines = _grid(["PROFILES", "written", "retried", "reused", "fallback", "  by reason"], body)
     rejected = {k: c["rejected"] for k, c in summary["profiles"].items() if c["rejected"]}
-    lines += [_cut(f"rejected {kind}: {_reasons(reasons).strip()}", WIDTH) for kind, reasons in rejected.items()]
-    tokens = summary["tokens"]
-    spent = f"{_number(tokens['spent'])} of {_number(tokens['budget'])} tokens"
-    return [*lines, f"{spent}, {summary['generation_seconds']:,.0f} seconds generating", ""]
+    for kind, reasons in rejected.items():
+        told = f"rejected attempts, {kind}: {_number(sum(reasons.values()))} ({_reasons(reasons).strip()})"
+        lines.append(_cut(told, WIDTH))
+    tokens, saved = summary["tokens"], summary.get("costs", {}).get("saved", 0)
+    spent = f"{_number(tokens['spent'])} of {_number(tokens['budget'])} tokens, {_number(saved)} saved by reuse"
+    lines.append(f"{spent}, {summary['generation_seconds']:,.0f} seconds generating")
+    labels = summary.get("vocabularies", {}).get("labels", {})
+    words = ", ".join(f"{_number(count)} {kind}s" for kind, count in labels.items())
+    return [*lines, *([f"vocabulary: {words}"] if words else []), ""]
 
 
 def _ranking(summary: Summary) -> list[str]:

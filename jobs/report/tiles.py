@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jobs.report import charts
 from jobs.report.figures import METRICS, RANKER
 from jobs.report.history import Summary, dig
-from jobs.report.words import figure, label, number, percent, seconds
+from jobs.report.words import compact, figure, label, number, percent, seconds
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Tile:
 
 def tiles(summary: Summary, earlier: Sequence[Summary]) -> list[Tile]:
     """The headline figures in the order in which the page shows them."""
-    counts, tokens, nights = summary["counts"], summary["tokens"], [*earlier, summary]
+    counts, nights = summary["counts"], [*earlier, summary]
     described, whole = counts.get("items_described_by_llm"), counts.get("items_described")
     share = f"{percent(described / whole)} of the catalogue" if whole and described is not None else ""
     source_rows = f"of {number(sum(summary['rows_in'].values()))} source rows"
@@ -42,7 +42,7 @@ def tiles(summary: Summary, earlier: Sequence[Summary]) -> list[Tile]:
         *(tile(label(m), _beside(summary, m), nights, ("metrics", RANKER, "all", m), 1) for m in METRICS),
         tile("Users served", "with a list tonight", nights, ("counts", "users_served"), 1),
         tile("Items described by the model", share, nights, ("counts", "items_described_by_llm"), 1),
-        tile("Tokens spent", f"of {number(tokens['budget'])}", nights, ("tokens", "spent"), 0),
+        tile("Tokens spent", _of_budget(summary), nights, ("tokens", "spent"), 0),
         tile("Rows quarantined", source_rows, nights, ("quarantined_rows",), -1),
         tile("Wall time", f"{len(summary['tasks'])} tasks", nights, ("wall_seconds",), -1),
     ]
@@ -63,6 +63,11 @@ def tile(title: str, note: str, nights: Sequence[Summary], path: tuple[str, ...]
     return Tile(
         title, shown, note, words if change else "no change", since, better, direction, charts.sparkline(values)
     )
+
+
+def _of_budget(summary: Summary) -> str:
+    saved = summary["costs"].get("saved")
+    return f"of {number(summary['tokens']['budget'])}" + (f"; {compact(saved)} saved by reuse" if saved else "")
 
 
 def _beside(summary: Summary, metric: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.report.history import Summary
 from schemas.config import RunConfig
 from schemas.lake import Lake
+from schemas.prompt_registry import register_prompts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,12 +39,15 @@ def track_night(config: RunConfig, summary: Summary, page: str) -> dict[str, str
     name = f"nightrec/{config.source.name}"
     run_id = _run(client, _experiment(client, name, config.mlflow_tracking_uri), config)
     now = int(time.time() * 1000)
-    parameters = flatten(config.model_dump(mode="json", exclude={"run_id"}))
-    for chunk in _chunks([Param(k, v[:LONGEST]) for k, v in parameters.items()]):
+    # Of an equal configuration only the weights may differ, and MLflow takes no parameter twice: tags tell the newest.
+    known = client.get_run(run_id).data.params
+    parameters = [Param(k, v[:LONGEST]) for k, v in params_of(config, summary).items() if k not in known]
+    for chunk in _chunks(parameters):
         client.log_batch(run_id, params=chunk)
     for chunk in _chunks([Metric(k, v, now, 0) for k, v in metrics_of(summary).items()]):
         client.log_batch(run_id, metrics=chunk)
-    for chunk in _chunks([RunTag(k, v) for k, v in tags_of(summary).items()]):
+    tags = tags_of(summary) | _prompt_tag(config, summary)
+    for chunk in _chunks([RunTag(k, v) for k, v in tags.items()]):
         client.log_batch(run_id, tags=chunk)
     client.log_inputs(run_id, datasets=_datasets(config, summary))
     _artifacts(client, run_id, config, summary, page)
@@ -66,6 +70,19 @@ def flatten(document: Any, prefix: str = "") -> dict[str, str]:
     return {prefix.rstrip("."): document if isinstance(document, str) else json.dumps(document)}
 
 
+def params_of(config: RunConfig, summary: Summary) -> dict[str, str]:
+    """All settings under dotted names, and what wrote the profiles: prompts, adapter, and the weights' revision."""
+    generator = config.generator
+    written = {"item_prompt": generator.item_prompt, "user_prompt": generator.user_prompt, **_revision(summary)}
+    return flatten(config.model_dump(mode="json", exclude={"run_id"})) | written | {"adapter": str(generator.adapter)}
+
+
+def _revision(summary: Summary) -> dict[str, str]:
+    """`model_revision` of the night's profiles, where the night told its costs."""
+    kinds = summary["costs"].get("kinds", {})
+    return {"model_revision": ", ".join(sorted({row["model_revision"] for row in kinds.values()}))} if kinds else {}
+
+
 def metrics_of(summary: Summary) -> dict[str, float]:
     """The night's numbers under names that MLflow allows: `ndcg_10_ranker`, `ndcg_10_ranker.new_users`, ..."""
     found = {
@@ -79,11 +96,28 @@ def metrics_of(summary: Summary) -> dict[str, float]:
     found |= {f"rows.{name}": table["rows"] for name, table in summary["tables"].items()}
     found |= {f"quarantined.{e}": sum(reasons.values()) for e, reasons in summary["quarantined"].items()}
     for kind, counts in summary["profiles"].items():
-        found |= {f"profiles_{kind}.{state}": counts[state] for state in ("written", "reused")}
+        found |= {f"profiles_{kind}.{state}": counts[state] for state in ("written", "reused", "retried")}
         found |= {f"profiles_{kind}.{state}": sum(counts[state].values()) for state in ("fallback", "rejected")}
     found |= {f"tokens.{name}": summary["tokens"][name] for name in ("spent", "prompt", "output", "budget")}
+    found |= cost_metrics(summary["costs"])
+    found |= {f"vocabulary.{kind}": count for kind, count in summary["vocabularies"].get("labels", {}).items()}
     found |= {"generation_seconds": summary["generation_seconds"], "wall_seconds": summary["wall_seconds"]}
     return {name: float(value) for name, value in found.items()}
+
+
+def cost_metrics(costs: Mapping[str, Any]) -> dict[str, float]:
+    """What the night's profiles cost: sums, and by kind (`tokens_spent.item`); unknown figures are left out.
+
+    Unlike `tokens.spent`, which a rerun sets to 0, these are the night's, however often it ran.
+    """
+    names = {"spent": "tokens_spent", "saved": "tokens_saved", "money": "money", "saved_money": "money_saved"}
+    found = {name: costs.get(key) for key, name in names.items()}
+    for kind, row in costs.get("kinds", {}).items():
+        found |= {f"tokens_spent.{kind}": row["prompt_tokens"] + row["output_tokens"]}
+        found |= {f"tokens_saved.{kind}": row["saved_tokens"], f"money.{kind}": row["money"]}
+        each = ("tokens_per_thousand", "money_per_thousand", "accept_rate", "failed_attempts")
+        found |= {f"{name}.{kind}": row[name] for name in each}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def tags_of(summary: Summary) -> dict[str, str]:
@@ -95,7 +129,15 @@ def tags_of(summary: Summary) -> dict[str, str]:
         "nightrec.same_content": str(summary["same_content"]).lower(),
         "nightrec.best_single_source": str(summary["best_single_source"]),
     }
+    tags |= {f"nightrec.{name}": value for name, value in _revision(summary).items()}
     return tags | {f"nightrec.table.{name}": str(table["version"]) for name, table in summary["tables"].items()}
+
+
+def _prompt_tag(config: RunConfig, summary: Summary) -> dict[str, str]:
+    """Register the prompts that the night used, and name them as the registry does."""
+    registered = register_prompts(config.mlflow_tracking_uri, summary["prompts"])
+    names = ", ".join(f"prompts:/{one.name}/{one.number}" for one in registered.values())
+    return {"nightrec.prompts": names} if names else {}
 
 
 def _experiment(client: "MlflowClient", name: str, uri: str) -> str:

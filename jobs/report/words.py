@@ -15,6 +15,18 @@ LABELS = {
     "coverage@10": "Coverage@10",
     "llm": "Model",
     "all": "All users",
+    "lora": "LoRA",
+    "micro_f1": "Label F1",
+    "macro_f1": "Label F1, mean over labels",
+    "auc": "AUC",
+    "ndcg_10": "NDCG@10",
+    "validity": "Valid form",
+    "grounding": "Passes all checks",
+    "accepted": "Accepted, retry included",
+    "seconds_per_answer": "Seconds per answer",
+    "tokens_per_answer": "Tokens per answer",
+    "next_item": "Next item",
+    "profile": "Profiles",
 }
 
 
@@ -33,6 +45,27 @@ def figure(value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:.4f}" if value != int(value) and abs(value) < 1 else f"{value:,.0f}"
+
+
+def compact(value: float | None) -> str:
+    """A count in few letters: 950, 50.1k, 1.2M."""
+    if value is None:
+        return "unknown"
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:.4g}{name}"
+    return f"{value:.4g}"
+
+
+def measure(value: float) -> str:
+    """A measured value with as many decimals as its size deserves."""
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.3f}"
+
+
+def money(value: float | None) -> str:
+    """An amount of money, without a currency: prices are given without one."""
+    return "unknown" if value is None else f"{value:,.2f}" if value >= 1 or not value else f"{value:.4f}"
 
 
 def percent(value: float) -> str:

@@ -26,6 +26,7 @@ HEAVY = (
     "mlflow",
     "deltalake",
 )
+DAGS = {"nightly_recommendations", "weekly_tuning", "shadow_run"}
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +45,12 @@ def every(night):
 
 def test_the_folder_parses_without_errors(bag):
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"nightly_recommendations"}
+    assert set(bag.dags) == DAGS
 
 
 def test_only_dag_files_are_parsed(bag):
     parsed = {Path(stat.file).name for stat in bag.dagbag_stats}
-    assert parsed == {"nightly_recommendations.py"}
+    assert {name.removesuffix(".py") for name in parsed} == DAGS
 
 
 def test_a_parse_imports_no_engine():

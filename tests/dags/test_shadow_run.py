@@ -84,7 +84,7 @@ def test_a_model_takes_its_name_from_its_folder_unless_it_is_given(shop):
 
 def test_a_challenger_can_do_without_the_adapter(shop):
     config, shadow = save(shop, challenger_adapter="none")
-    assert config.generator.adapter == "champion"
+    assert config.generator.adapter is None  # none has been promoted
     assert shadow.challenger.adapter is None
 
 

@@ -61,7 +61,7 @@ def test_its_records_never_mix_with_a_nights(weekly, monkeypatch):
 
     seen = []
     freeze = weekly.get_task("freeze_config").python_callable
-    monkeypatch.setattr(freezing, "save_frozen", lambda params, run_id, end: seen.append(run_id) or "uri")
+    monkeypatch.setattr(freezing, "save_frozen", lambda params, run_id, end, champion: seen.append(run_id) or "uri")
     monkeypatch.setitem(freeze.__globals__, "get_current_context", dict)
     assert freeze({}, "scheduled__2026-11-22") == "uri"
     assert seen == ["weekly_tuning__scheduled__2026-11-22"]
