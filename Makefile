@@ -8,11 +8,12 @@ PY := $(VENV)/bin/python
 ASSETS ?= build/assets
 CONFIG ?=
 RUN_DATE ?=
+BENCH ?=
 
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: help nightly test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: bench-generate bench-incremental bench-profiles help nightly test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,12 @@ test-browser: env ## Trigger a night from the UI in a headless browser (needs Ch
 
 docs: env ## Write docs/tables.md from the schemas
 	@$(PY) docs/generate_tables.py
+
+bench-generate: assets ## Profiles a second of the default backend against plain model.generate
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/generate.py $(BENCH)
+
+bench-incremental: assets ## Tokens of a second night after 1% of the items and 5% of the users changed
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/incremental.py $(BENCH)
 
 clean: ## Remove everything that the commands above made
 	rm -rf build $(VENV)

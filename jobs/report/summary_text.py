@@ -37,7 +37,7 @@ def with_report_task(summary: Summary, records: dict[str, Any]) -> Summary:
 
 
 def render_text(summary: Summary) -> str:
-    """The summary in at most 75 lines of at most 92 plain characters."""
+    """The summary in at most 76 lines of at most 92 plain characters."""
     parts = [_head(summary), _rows(summary), _tables(summary), _profiles(summary), _ranking(summary), _tasks(summary)]
     return "\n".join("\n".join(part) for part in [*parts, _foot(summary)] if part) + "\n"
 
@@ -145,8 +145,7 @@ def _tasks(summary: Summary) -> list[str]:
 def _foot(summary: Summary) -> list[str]:
     return [
         f"Report   {summary.get('report', 'not written')}",
-        "Airflow  make up, then http://127.0.0.1:8080",
-        "MLflow   make up, then http://127.0.0.1:5000",
+        "Look at  make up, then Airflow at http://127.0.0.1:8080 and MLflow at http://127.0.0.1:5000",
     ]
 
 

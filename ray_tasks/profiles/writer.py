@@ -27,25 +27,50 @@ BATCHES_PER_BLOCK = 2
 ATTEMPTS = 2
 
 
+class Author:
+    """What is asked of the model about an entity, and what of its answer is accepted."""
+
+    def __init__(self, kind: str, config: GeneratorConfig, words: frozenset[str]) -> None:
+        self._kind, self._config = KINDS[kind], config
+        self.prompt = PromptFile.load(self._kind.prompt_version(config))
+        self._grounds = Grounds(self.prompt.shots, words)
+
+    def request(self, entity: Entity, attempt: int) -> Request:
+        """The first attempt is greedy; the second is sampled with a seed that the entity's key decides."""
+        evidence = entity.evidence
+        foreign = (word for word in self.prompt.own_words if word not in evidence.text.lower())
+        seed = int(hashlib.sha256(f"{entity.key}-{attempt}".encode()).hexdigest()[:8], 16) if attempt else None
+        return Request(
+            self.prompt.prompt(evidence),
+            self._kind.schema(evidence, self._config.reasoning),
+            self._grounds.avoid(evidence).union(foreign),
+            seed,
+        )
+
+    def checked(self, entity: Entity, generation: Generation, attempt: int) -> dict[str, Any]:
+        """The row of wire.ANSWERS: the profile, or the reason why the attempt failed."""
+        outcome: Any = Rejected(generation.error) if generation.error else None
+        outcome = outcome or self._kind.check(generation.text, entity.evidence, self._grounds)
+        return answer_row(entity, generation, outcome, attempt)
+
+
 class ProfileWriter:
     """Asks the model for a block of profiles and checks them. The model is loaded once, on construction."""
 
     def __init__(
         self, kind: str, config: GeneratorConfig, words: frozenset[str], threads: int, generator: Any = None
     ) -> None:
-        self._kind, self._config = KINDS[kind], config
-        self._prompt = PromptFile.load(self._kind.prompt_version(config))
-        self._grounds = Grounds(self._prompt.shots, words)
-        self._generator: Generator = generator or make_generator(config, self._prompt.prefix, threads)
+        self._author = Author(kind, config, words)
+        self._generator: Generator = generator or make_generator(config, self._author.prompt.prefix, threads)
         self._has_answered = False
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """From a table of wire.ENTITIES to one of wire.ANSWERS: a row for every attempt at every entity."""
         pending, rows = from_wire(block), []
         for attempt in range(ATTEMPTS):
-            generations = self._ask([self._request(entity, attempt) for entity in pending])
+            generations = self._ask([self._author.request(entity, attempt) for entity in pending])
             checked = [
-                self._check(entity, generation, attempt)
+                self._author.checked(entity, generation, attempt)
                 for entity, generation in zip(pending, generations, strict=True)
             ]
             rows += checked
@@ -53,18 +78,6 @@ class ProfileWriter:
             if not pending:
                 break
         return pa.Table.from_pylist(rows, schema=ANSWERS)
-
-    def _request(self, entity: Entity, attempt: int) -> Request:
-        """The first attempt is greedy; the second is sampled with a seed that the entity's key decides."""
-        evidence = entity.evidence
-        foreign = (word for word in self._prompt.own_words if word not in evidence.text.lower())
-        seed = int(hashlib.sha256(f"{entity.key}-{attempt}".encode()).hexdigest()[:8], 16) if attempt else None
-        return Request(
-            self._prompt.prompt(evidence),
-            self._kind.schema(evidence, self._config.reasoning),
-            self._grounds.avoid(evidence).union(foreign),
-            seed,
-        )
 
     def _ask(self, requests: Sequence[Request]) -> list[Generation]:
         """The answers. A block that the generator refuses as a whole is asked one by one: one row stops no other."""
@@ -90,11 +103,6 @@ class ProfileWriter:
             log.warning("a prompt of %d characters failed: %s", len(request.text), error)
             return error
 
-    def _check(self, entity: Entity, generation: Generation, attempt: int) -> dict[str, Any]:
-        outcome: Any = Rejected(generation.error) if generation.error else None
-        outcome = outcome or self._kind.check(generation.text, entity.evidence, self._grounds)
-        return answer_row(entity, generation, outcome, attempt)
-
 
 def generate(
     entities: Sequence[Entity],
@@ -111,6 +119,10 @@ def generate(
 
     from ray_tasks.ray_session import cpus_per_actor, ray_session, threads_per_actor
 
+    if config.backend == "vllm" and entities:
+        with ray_session():
+            yield from _with_progress(_by_vllm(entities, Author(kind, config, words), config), len(entities), kind)
+        return
     blocks = to_wire(entities, config.batch_size * BATCHES_PER_BLOCK)
     if not blocks:
         return
@@ -134,6 +146,28 @@ def generate(
         yield from _with_progress(
             answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0), len(entities), kind
         )
+
+
+def _by_vllm(entities: Sequence[Entity], author: Author, config: GeneratorConfig) -> Iterator[pa.Table]:
+    """All entities through one vLLM pipeline per attempt, a table of wire.ANSWERS for every answer.
+
+    Where a second attempt is due, both come together at the end: an entity is done when its last attempt is.
+    """
+    from ray_tasks.generation.vllm_pipeline import vllm_generations
+
+    pending, failed = list(entities), dict[str, list[dict[str, Any]]]()
+    for attempt in range(ATTEMPTS):
+        requests, again = [author.request(entity, attempt) for entity in pending], []
+        for number, generation in vllm_generations(requests, config, author.prompt.prefix) if requests else ():
+            entity = pending[number]
+            row = author.checked(entity, generation, attempt)
+            rows = [*failed.pop(entity.entity_id, []), row]
+            if row["reason"] and attempt + 1 < ATTEMPTS:
+                failed[entity.entity_id] = rows
+                again.append(entity)
+            else:
+                yield pa.Table.from_pylist(rows, schema=ANSWERS)
+        pending = again
 
 
 def _with_progress(tables: Iterable[Any], total: int, kind: str) -> Iterator[pa.Table]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from jobs.session import start_session
 from schemas.config import freeze
 from schemas.lake import Lake
 from schemas.night import night_task, save_config
+
+sys.path.append(str(Path(__file__).parent))  # for the helpers beside the tests
 
 EVENTS = {"user_id": "user", "item_id": "item", "timestamp": "when", "rating": {"column": "stars", "min": 1, "max": 5}}
 ITEMS = {"item_id": "item", "title": "name", "categories": {"column": "tags", "split": "|"}, "description": "about"}

@@ -70,11 +70,13 @@ def whole_night(changed=True, **changes):
         "reused": 7,
         "fallback": {f"reason_{n}": n for n in range(9)},
         "rejected": {f"check_{n}": n for n in range(9)},
+        "retried": 4,
         "prompt_tokens": 100,
         "output_tokens": 20,
         "generation_seconds": 3.5,
     }
-    counters = {"ingest": ingest, "item_profiles": profiles, "user_profiles": profiles}
+    vocabularies = {"labels": {"theme": 60, "mood": 24, "aspect": 30}}
+    counters = {"ingest": ingest, "vocabularies": vocabularies, "item_profiles": profiles, "user_profiles": profiles}
     records = {
         name: record(name, float(n), changed=changed, counters=counters.get(name), outputs=tables if not n else None)
         for n, name in enumerate(FLOW)
@@ -163,7 +165,7 @@ def test_the_fullest_text_fits_a_screen():
     records = whole_night(evaluation=record("evaluation", 9.0, status="failed"))
     records["evaluation"]["error"] = "x" * 1_000 + "\nTraceback"
     text = render_text(build_summary(CONFIG, records, rows))
-    assert len(text.splitlines()) <= 75
+    assert len(text.splitlines()) <= 76
     assert max(map(len, text.splitlines())) <= 92
     assert text.isascii()
 
