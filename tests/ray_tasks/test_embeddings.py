@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ray_tasks import embeddings
 from ray_tasks.encoder import EncoderActor, FakeEncoder
 from schemas.config import Encoder
+from schemas.tables import TABLES
 
 FAKE = Encoder(backend="fake")
 
@@ -62,6 +63,20 @@ def test_the_text_of_a_profile_is_its_sentences_and_labels():
         [{"user_id": "u", "long_term": "Enjoys war.", "recent_interest": "Lately love.", "likes": likes}]
     )
     assert embeddings.profile_texts(users, "user_id")["profile"].to_pylist() == ["Enjoys war. Lately love. war, love"]
+
+
+def test_what_is_null_or_empty_in_a_profile_leaves_no_trace_in_its_text():
+    judged = [{"aspect": "story", "n_positive": None, "n_negative": None}]
+    rows = [
+        {"item_id": "a", "summary": "A film.", "audience": None, "themes": None, "moods": [], "aspects": judged},
+        {"item_id": "b", "summary": None, "audience": "", "themes": ["war"], "moods": None, "aspects": None},
+    ]
+    schema = pa.schema([TABLES["item_profiles"].schema.field(name) for name in embeddings.TOLD["item_id"]])
+    items = pa.table({name: pa.array([row[name] for row in rows], schema.field(name).type) for name in schema.names})
+    assert embeddings.profile_texts(items, "item_id")["profile"].to_pylist() == ["A film.", "war"]
+    nothing = {"user_id": ["u"], "long_term": [None], "recent_interest": [None], "likes": [None]}
+    users = pa.table(nothing)
+    assert embeddings.profile_texts(users, "user_id")["profile"].to_pylist() == [""]
 
 
 @pytest.mark.ray

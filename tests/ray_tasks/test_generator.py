@@ -1,102 +1,199 @@
-"""Generators: the fake answers well, the actor survives poison, the real model loads and keeps its bans."""
+"""Generators: schemas are kept, rows do not mix, sampling is repeatable, and one bad request stops no other."""
 
+import json
 import os
 from pathlib import Path
 
-import pyarrow as pa
+import jsonschema
 import pytest
-from ray_tasks.profiles.prompts import PromptFile, item_evidence
+import tiny_llama
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ray_tasks.generation.factory import make_token_counter
+from ray_tasks.generation.factory import make_generator, make_token_counter
 from ray_tasks.generation.fake import FakeGenerator
-from ray_tasks.generation.protocol import Generation, Prompt
-from ray_tasks.profiles.kinds import ITEM
+from ray_tasks.generation.protocol import Request
+from ray_tasks.generation.transformers_backend import TransformersGenerator
+from ray_tasks.profiles.answers import item_schema, user_schema
+from ray_tasks.profiles.checks import Grounds, Rejected, check_item, check_user
+from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.writer import ProfileWriter, batches
+from ray_tasks.profiles.writer import Author
 from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
 
 ASSETS = Path(os.environ.get("NIGHTREC_ASSETS", "build/assets"))
 MODEL = ASSETS / "smollm2-135m-instruct"
-FAKE = GeneratorConfig(backend="fake", batch_size=4)
+EXAMPLES = 'Movie: crime\nLabels: ["crime"]\n\n'
+LABELS = json.dumps(
+    {
+        "type": "object",
+        "properties": {
+            "themes": {"type": "array", "items": {"enum": ["crime", "comedy"]}, "minItems": 1, "maxItems": 2}
+        },
+        "required": ["themes"],
+        "additionalProperties": False,
+    }
+)
 
 
-def entities(*titles: str) -> list[Entity]:
-    return [Entity(item_evidence(t, t, ["Drama"], f"title: {t}", "movie"), f"key-{t}") for t in titles]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    return tiny_llama.write(tmp_path_factory.mktemp("tiny"))
 
 
-def answers(generator, *titles: str) -> dict[str, dict]:
-    writer = ProfileWriter("item", FAKE, frozenset({"drama"}), 1, generator)
-    table = pa.concat_tables([writer(batch) for batch in batches(entities(*titles), 10)])
-    return {row["entity_id"]: row for row in table.to_pylist()}
+@pytest.fixture(scope="module")
+def tiny(folder) -> TransformersGenerator:
+    return TransformersGenerator(GeneratorConfig(path=folder, batch_size=3, max_new_tokens=40), EXAMPLES, 1)
 
 
-class PoisonedGenerator(FakeGenerator):
-    """Raises on every batch that holds a prompt with the word."""
-
-    def __init__(self, word: str) -> None:
-        self.word = word
-
-    def generate(self, prompts):
-        if any(self.word in prompt.text for prompt in prompts):
-            raise RuntimeError("cannot take it")
-        return super().generate(prompts)
+def requests(n: int, **more) -> list[Request]:
+    return [Request(f"Movie: {'western ' * (number % 5)}{number}\nLabels:", LABELS, **more) for number in range(n)]
 
 
-def test_one_poisoned_prompt_does_not_stop_the_others():
-    found = answers(PoisonedGenerator("Poison"), "One", "Poison", "Two")
-    assert {name: row["reason"] for name, row in found.items()} == {"One": None, "Two": None, "Poison": "failed"}
+def test_every_answer_keeps_to_its_schema_however_bad_the_model(tiny):
+    answers = tiny.generate(requests(8))
+    assert [answer.error for answer in answers] == [None] * 8
+    for answer in answers:
+        jsonschema.validate(json.loads(answer.text), json.loads(LABELS))
+        assert answer.output_tokens > 0
 
 
-def test_a_generator_that_fails_on_everything_stops_the_task():
-    with pytest.raises(RuntimeError, match="cannot take it"):
-        answers(PoisonedGenerator("Drama"), "One", "Two")
+def test_what_one_row_writes_does_not_depend_on_the_others(tiny):
+    together = tiny.generate(requests(8))
+    alone = [tiny.generate([request])[0] for request in requests(8)]
+    assert together == alone
+    assert tiny.generate(list(reversed(requests(8)))) == list(reversed(alone))
 
 
-def test_a_rejected_answer_keeps_its_output_and_its_tokens():
-    class Mumbler(FakeGenerator):
-        def generate(self, prompts):
-            return [Generation(" mumble", 7, 2) for _ in prompts]
+def test_packed_attention_gives_the_logits_of_the_model_itself(tiny, folder):
+    import torch
+    from transformers import AutoModelForCausalLM
 
-    row = answers(Mumbler(), "One")["One"]
-    assert (row["reason"], row["output"], row["prompt_tokens"], row["output_tokens"]) == ("unparsable", " mumble", 7, 2)
-    assert row["profile"] is None
+    from ray_tasks.generation.packed_attention import Packing, RowCache
 
-
-def test_batches_hold_everyone_once_with_the_longest_first():
-    made = batches(entities("a", "a much longer title", "bb"), 2)
-    texts = [text for table in made for text in table["evidence"].to_pylist()]
-    assert [table.num_rows for table in made] == [2, 1]
-    assert "much longer" in texts[0]
-    assert len(set(texts)) == 3
-
-
-@pytest.mark.model
-@pytest.mark.skipif(not MODEL.is_dir(), reason="no models: make assets")
-def test_the_real_model_writes_two_profiles_and_keeps_out_what_it_must_not_say():
-    config = GeneratorConfig(path=str(MODEL), max_new_tokens=56)
-    prompt = PromptFile.load(ITEM.prompt_version)
-    vocabulary = frozenset({"drama", "comedy", "western"})
-    writer = ProfileWriter("item", config, vocabulary, 1)
-    rows = [row for batch in batches(entities("Stone River", "Silent Town"), 2) for row in writer(batch).to_pylist()]
-    count = make_token_counter(config)
-    assert [row["reason"] for row in rows] == [None, None]
-    for row, entity in zip(rows, entities("Stone River", "Silent Town"), strict=True):
-        assert "comedy" not in row["profile"].lower()
-        assert row["prompt_tokens"] == count(prompt.prompt(entity.evidence))
-        assert 0 < row["output_tokens"] <= 56
-    text = prompt.prompt(entities("Stone River")[0].evidence)
-    alone = writer._generator.generate([Prompt(text)])
-    together = writer._generator.generate([Prompt(text), Prompt(f"{text} A long one that pads the other")])
-    assert alone[0] == together[0]
+    plain = AutoModelForCausalLM.from_pretrained(folder).eval()
+    rows = [tiny._ids("Movie: western crime"), tiny._ids("Facts: year"), tiny._ids("No")]
+    cache = RowCache(tiny._model, 3, 40, tiny._prefix)
+    slots = [slot for slot, row in enumerate(rows) for _ in row]
+    packing = Packing.of(cache, slots, [at for row in rows for at in range(len(row))])
+    tokens = torch.tensor([[token for row in rows for token in row]])
+    with torch.inference_mode():
+        packed = tiny._model(tokens, position_ids=packing.positions, use_cache=False, packing=packing).logits[0]
+        start = 0
+        for row in rows:
+            whole = plain(torch.tensor([tiny._ids(EXAMPLES) + row])).logits[0, -len(row) :]
+            assert torch.allclose(packed[start : start + len(row)], whole, atol=1e-4)
+            start += len(row)
 
 
-@pytest.mark.model
-@pytest.mark.skipif(not MODEL.is_dir(), reason="no models: make assets")
-def test_weights_with_one_changed_byte_are_refused(tmp_path):
-    for file in MODEL.iterdir():
-        if file.name != "model.safetensors":
-            (tmp_path / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_a_seed_gives_the_same_text_in_any_company(tiny, seed):
+    mine = Request("Movie: crime\nLabels:", LABELS, seed=seed)
+    alone = tiny.generate([mine])[0]
+    assert tiny.generate([*requests(4, seed=1), mine])[-1] == alone
+
+
+def test_words_to_avoid_are_not_written_while_anything_else_is_allowed(tiny):
+    free = schema_of(a={"enum": ["crime", "comedy"]})
+    for word, other in (("crime", "comedy"), ("comedy", "crime")):
+        if len(tiny._single_tokens(word)) and len(tiny._single_tokens(other)):
+            (answer,) = tiny.generate([Request("Movie:", free, frozenset([word]))])
+            assert json.loads(answer.text)["a"] == other
+    only = schema_of(a={"const": "crime"})
+    (answer,) = tiny.generate([Request("Movie:", only, frozenset(["crime"]))])
+    assert json.loads(answer.text) == {"a": "crime"}
+
+
+def test_a_bad_request_has_its_reason_and_stops_no_other(tiny):
+    good = requests(1)[0]
+    endless = json.dumps(
+        {"type": "object", "properties": {"a": {"type": "string", "minLength": 500}}, "required": ["a"]}
+    )
+    found = tiny.generate(
+        [
+            good,
+            Request("x", '{"type": "no such type"}'),
+            Request("western " * 4_000, LABELS),
+            Request("x", endless),
+            good,
+        ]
+    )
+    assert [one.error for one in found] == [None, "failed", "too_long_prompt", "truncated", None]
+    assert found[0] == found[4]
+
+
+def test_too_little_memory_means_fewer_at_a_time(folder, monkeypatch):
+    generator = TransformersGenerator(GeneratorConfig(path=folder, batch_size=8, max_new_tokens=40), EXAMPLES, 1)
+    expected, sizes, step = generator.generate(requests(8)), [], generator._step
+
+    def tight(alive, rows):
+        sizes.append(len(alive))
+        if len(alive) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        step(alive, rows)
+
+    monkeypatch.setattr(generator, "_step", tight)
+    assert generator.generate(requests(8)) == expected
+    assert sizes[:3] == [8, 4, 2]
+    monkeypatch.setattr(generator, "_step", lambda alive, rows: tight([*alive, None, None], rows))
+    assert {one.error for one in generator.generate(requests(2))} == {"out_of_memory"}
+
+
+def test_an_error_that_is_not_about_memory_is_not_swallowed(folder, monkeypatch):
+    generator = TransformersGenerator(GeneratorConfig(path=folder), EXAMPLES, 1)
+    monkeypatch.setattr(generator, "_step", lambda alive, rows: (_ for _ in ()).throw(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        generator.generate(requests(1))
+
+
+def test_plain_text_ends_by_itself(tiny):
+    (answer,) = tiny.generate([Request("Movie:")])
+    assert answer.output_tokens <= 40
+    assert "\n\n" not in answer.text
+
+
+def test_vllm_is_no_generator_of_single_calls():
+    with pytest.raises(ModelError, match="vllm_pipeline"):
+        make_generator(GeneratorConfig(backend="vllm", path="x"), "", 1)
+
+
+def grounded(lines: tuple[str, ...]) -> Evidence:
+    piece = Piece("recent", "Stone River (drama)", "i1", "A", ("drama",))
+    return Evidence("x", "Stone River", lines, (piece,), ("drama",), ("dramatic",))
+
+
+def test_the_fake_answers_pass_the_real_checks():
+    grounds = Grounds((), frozenset({"drama", "comedy"}))
+    item, user = grounded(("Movie: Stone River", "Facts: Drama")), grounded(("Recent: A Stone River", "Often: drama"))
+    for evidence, schema, check in ((item, item_schema, check_item), (user, user_schema, check_user)):
+        request = Request(evidence.text, schema(evidence))
+        (answer,) = FakeGenerator().generate([request])
+        assert not isinstance(check(answer.text, evidence, grounds), Rejected)
+
+
+def test_weights_with_one_changed_byte_are_refused(folder, tmp_path):
+    for file in Path(folder).iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged.*expected sha256 \w{64}, found \w{64}"):
-        ProfileWriter("item", GeneratorConfig(path=str(tmp_path)), frozenset(), 1)
+        TransformersGenerator(GeneratorConfig(path=str(tmp_path)), EXAMPLES, 1)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(not MODEL.is_dir(), reason="no models: make assets")
+def test_the_real_model_writes_profiles_that_pass():
+    config = GeneratorConfig(path=str(MODEL))
+    words = frozenset({"drama", "comedy", "western"})
+    author = Author("item", config, words)
+    generator = TransformersGenerator(config, author.prompt.prefix, 1)
+    entity = Entity(grounded(("Movie: Stone River", "Facts: Drama")), "recipe", "key")
+    request = author.request(entity, 0)
+    (answer,) = generator.generate([request])
+    row = author.checked(entity, answer, 0)
+    assert row["reason"] is None, answer
+    assert json.loads(row["profile"])["themes"] == ["drama"]
+    assert "comedy" not in answer.text.lower()
+    assert answer.prompt_tokens == make_token_counter(config)(request.text)
