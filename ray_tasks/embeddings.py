@@ -27,6 +27,15 @@ log = logging.getLogger("nightrec.embeddings")
 BATCHES, PROGRESS_SECONDS = 4, 15
 """Batches of the encoder per block of Ray Data; seconds between progress messages."""
 
+TOLD = {
+    "item_id": ["item_id", "summary", "audience", "themes", "moods", "aspects"],
+    "user_id": ["user_id", "long_term", "recent_interest", "likes"],
+}
+"""Columns of profiles that their texts are made of."""
+
+PRAISED = 3
+"""Aspects of an item that reviews praise, at most so many, those of most reviews first."""
+
 VECTORS = pa.schema([("text_hash", pa.string()), ("vector", pa.list_(pa.float32()))])
 
 
@@ -39,13 +48,13 @@ def main() -> None:
 def embed(task: Task) -> None:
     """Stage and publish `item_embeddings` and `user_embeddings`."""
     revision = encoder_revision(task.config.encoder)
-    items = pa.concat_tables(
-        [
-            texts(task.read("item_documents").read(["item_id", "document"]), "item_id", "document", revision),
-            texts(profile_texts(task.read("item_profiles").read(), "item_id"), "item_id", "profile", revision),
-        ]
+    documents = task.read("item_documents").read(["item_id", "document"])
+    told, about = (
+        profile_texts(task.read(f"{name}_profiles").read(TOLD[f"{name}_id"]), f"{name}_id") for name in ("item", "user")
     )
-    users = texts(profile_texts(task.read("user_profiles").read(), "user_id"), "user_id", "profile", revision)
+    parts = (("document", documents), ("profile", told))
+    items = pa.concat_tables([texts(rows, "item_id", kind, revision) for kind, rows in parts])
+    users = texts(about, "user_id", "profile", revision)
     known = known_vectors([task.previous("item_embeddings"), task.previous("user_embeddings")])
     wanted = distinct_texts([items, users])
     missing = wanted.filter(pc.invert(pc.is_in(wanted["text_hash"], known["text_hash"])))
@@ -59,20 +68,25 @@ def embed(task: Task) -> None:
 
 
 def profile_texts(profiles: pa.Table, entity: str) -> pa.Table:
-    """What of a profile is encoded: its sentences, then its labels."""
-    rows = profiles.to_pylist()
-    told = [_item_text(row) if entity == "item_id" else _user_text(row) for row in rows]
+    """What of a profile is encoded: its sentences, then its labels; nothing in the place of what is null."""
+    told = [_item_text(row) if entity == "item_id" else _user_text(row) for row in profiles.to_pylist()]
     return pa.table({entity: profiles[entity], "profile": pa.array(told, pa.string())})
 
 
 def _item_text(row: dict[str, Any]) -> str:
-    praised = [one["aspect"] for one in row["aspects"] if one["n_positive"] > one["n_negative"]][:3]
-    return " ".join([row["summary"], row["audience"], ", ".join([*row["themes"], *row["moods"], *praised])]).strip()
+    """What an item is, for whom, and what reviews praise; what they criticise is no reason to be near an item."""
+    judged = row["aspects"] or ()
+    praised = [one["aspect"] for one in judged if (one["n_positive"] or 0) > (one["n_negative"] or 0)]
+    return _told([row["summary"], row["audience"]], [*(row["themes"] or ()), *(row["moods"] or ()), *praised[:PRAISED]])
 
 
 def _user_text(row: dict[str, Any]) -> str:
-    likes = ", ".join(claim["label"] for claim in row["likes"])
-    return " ".join([row["long_term"], row["recent_interest"], likes]).strip()
+    """What a user enjoys; dislikes are left out, since a text near them is near what the user does not want."""
+    return _told([row["long_term"], row["recent_interest"]], [claim["label"] for claim in row["likes"] or ()])
+
+
+def _told(sentences: Iterable[str | None], labels: Iterable[str | None]) -> str:
+    return " ".join(filter(None, [*sentences, ", ".join(filter(None, labels))]))
 
 
 def texts(rows: pa.Table, entity: str, kind: str, revision: str) -> pa.Table:

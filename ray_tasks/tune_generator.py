@@ -1,7 +1,7 @@
 """Task `tune_generator`: LoRA on pairs of the last published night, judged against prompting, promoted if better."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from ray_tasks.tuning.lora import Adapter, train
 from ray_tasks.tuning.material import Material, collect
 from ray_tasks.tuning.merged import keep, merged
 from ray_tasks.tuning.pairs import few_shot, shots
+from ray_tasks.tuning.profiles import tuned_prompts
 from ray_tasks.tuning.remote import on_all_cores
 from ray_tasks.tuning.statistics import Figure
 from ray_tasks.tuning.trials import trial_rows
@@ -47,21 +48,22 @@ def tune(task: Task) -> None:
         adapter: Adapter = on_all_cores(
             train, base, material.pairs, evaluation.instructions(), config.tuning, seed=config.seed
         )
+        prompts = tuned_prompts(config.generator, material.pairs)
         with merged(base, adapter.files, tuned_home(config)) as made:
-            figures = judge(arms(config, material, str(made)), material, config)
+            figures = judge(arms(config, material, str(made), prompts), material, config)
             judged = promotion.verdict(figures)
             revisions = {"prompting": model_revision(base), "lora": model_revision(str(made))}
-            rows = trial_rows(figures, adapter, judged, config, revisions)
+            rows = trial_rows(figures, adapter, judged, config, revisions, prompts)
             write_rows(stage, pa.Table.from_pylist(rows, schema=TABLES["tuning_trials"].schema))
             task.publish(stage)
             run = registry.log_run(config, adapter, figures, judged, revisions["prompting"])
             folder = str(keep(made, tuned_home(config))) if judged.promoted else None
-            version = registry.register(config, run, revisions["prompting"], revisions["lora"], folder)
+            version = registry.register(config, run, revisions["prompting"], revisions["lora"], folder, prompts)
     task.counters.update(_counters(adapter, figures, judged, version))
     log.info("tuning: %s version %s is the %s%s", *_told(version, judged))
 
 
-def arms(config: RunConfig, material: Material, folder: str) -> list[Arm]:
+def arms(config: RunConfig, material: Material, folder: str, prompts: Mapping[str, str]) -> list[Arm]:
     """The template, the untuned model with examples from the catalogue itself, and the tuned model in `folder`."""
     texts = evaluation.instructions()
     prefixes = {
@@ -72,7 +74,7 @@ def arms(config: RunConfig, material: Material, folder: str) -> list[Arm]:
     return [
         Arm("template", None, {}),
         evaluation.prompting(plain, prefixes),
-        evaluation.tuned(plain, folder, texts),
+        evaluation.tuned(plain, folder, texts, prompts),
     ]
 
 

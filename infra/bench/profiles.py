@@ -35,6 +35,7 @@ from ray_tasks.tuning.lora import Adapter, train
 from ray_tasks.tuning.material import chosen_matrix
 from ray_tasks.tuning.merged import merged
 from ray_tasks.tuning.pairs import Pair, choose, few_shot, shots
+from ray_tasks.tuning.profiles import TUNED_PROMPTS
 from ray_tasks.tuning.statistics import Figure
 from schemas.config import Generator, Tuning
 
@@ -85,7 +86,7 @@ def measure(data: DataSet, given: argparse.Namespace) -> Row:
         arms = [
             Arm("template", None, {}),
             evaluation.prompting(config, prefix),
-            evaluation.tuned(config, str(made), text),
+            evaluation.tuned(config, str(made), text, TUNED_PROMPTS),
         ]
         results = [answered(arm, test, given.threads) for arm in arms]
         log.info("%s: %s", data.name, _by_arm([figure for found, _ in results for figure in found]))

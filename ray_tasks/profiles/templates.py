@@ -13,7 +13,7 @@ def item_template(evidence: Evidence) -> dict[str, Any]:
     """A profile that says what the catalogue says."""
     title, themes = evidence.title or evidence.entity_id, list(evidence.themes[:MOST_LABELS])
     if themes:
-        summary = f"{title} is about {_join(themes[:MANY])}."
+        summary = f"{title} has the themes {_join(themes[:MANY])}."
         audience = f"People who are interested in {_join(themes[:MANY])}."
     else:
         summary = f"The catalogue lists {title} without further details."

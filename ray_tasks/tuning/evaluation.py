@@ -191,9 +191,11 @@ def prompting(config: GeneratorConfig, prefixes: Mapping[tuple[str, str], str]) 
     return Arm("prompting", config, prefixes)
 
 
-def tuned(config: GeneratorConfig, folder: str, instructions: Mapping[tuple[str, str], str]) -> Arm:
-    """The tuned model in `folder`, with instructions alone."""
-    prompts = {"item_prompt": TUNED_PROMPTS["item"], "user_prompt": TUNED_PROMPTS["user"]}
+def tuned(
+    config: GeneratorConfig, folder: str, instructions: Mapping[tuple[str, str], str], versions: Mapping[str, str]
+) -> Arm:
+    """The tuned model in `folder`, with instructions alone where it has learned the form; `versions` are by kind."""
+    prompts = {"item_prompt": versions["item"], "user_prompt": versions["user"]}
     prefixes = {key: f"{text}\n\n" for key, text in instructions.items()}
     return Arm("lora", config.model_copy(update={"path": folder, **prompts}), prefixes)
 

@@ -24,7 +24,7 @@ log = logging.getLogger("nightrec.tuning")
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PROGRESS_SECONDS = 15
-LOOKS, PATIENCE = 7, 2
+LOOKS, PATIENCE = 7, 3
 """Validations of a whole training, and how many in a row may bring nothing before it stops."""
 
 WARM_UP = 0.05

@@ -4,6 +4,7 @@ The model learns from its own best answers (rejection sampling, as in arXiv 2308
 of them yet, from the template's.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,16 @@ from ray_tasks.profiles.kinds import KINDS
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.tuning.pairs import Pair, compact, part_of
+from schemas.config import Generator as GeneratorConfig
 
 ENOUGH = 50
 """Training pairs of the model's own from which on the template's are left out."""
 
 TUNED_PROMPTS = {"item": "item_profile.tuned.v1", "user": "user_profile.tuned.v1"}
 """Prompts of the tuned model: its examples are in its weights."""
+
+FEWEST = 20
+"""Training pairs of a kind from which on the tuned model does without examples."""
 
 TEXTS = {"item": ("summary", "audience"), "user": ("long_term", "recent")}
 COLUMNS = {"recent": "recent_interest"}
@@ -56,17 +61,24 @@ def profile_pairs(
     return found["llm"] if enough else [*found["llm"], *found["template"]]
 
 
+def tuned_prompts(config: GeneratorConfig, pairs: Iterable[Pair]) -> dict[str, str]:
+    """Versions of the prompts that a tuned model gets, by kind.
+
+    A kind of which it has seen FEWEST answers or less keeps its examples: without either it would have to guess.
+    """
+    seen = Counter(pair.kind for pair in pairs if pair.task == "profile" and pair.part == "train")
+    own = {"item": config.item_prompt, "user": config.user_prompt}
+    return {kind: TUNED_PROMPTS[kind] if seen[kind] > FEWEST else own[kind] for kind in own}
+
+
 def answer_of(kind: str, profile: Row, evidence: Evidence) -> str:
     """The answer that a profile (of a table or a template) stands for, as the model would write it."""
-    answer: dict[str, Any] = {name: profile[COLUMNS.get(name, name)] for name in TEXTS[kind]}
+    texts: dict[str, Any] = {name: profile[COLUMNS.get(name, name)] for name in TEXTS[kind]}
     if kind == "item":
-        answer |= {name: list(profile[name]) for name in ("themes", "moods") if profile[name]}
-    else:
-        aliases = {piece.item_id: piece.alias for piece in evidence.pieces if piece.alias}
-        for side in ("likes", "dislikes"):
-            if claims := [_claim(claim, aliases) for claim in profile[side] or ()]:
-                answer[side] = claims
-    return compact(answer)
+        return compact(texts | {name: list(profile[name]) for name in ("themes", "moods") if profile[name]})
+    aliases = {piece.item_id: piece.alias for piece in evidence.pieces if piece.alias}
+    claims = {side: [_claim(claim, aliases) for claim in profile[side] or ()] for side in ("likes", "dislikes")}
+    return compact({side: found for side, found in claims.items() if found} | texts)
 
 
 def _claim(claim: Row, aliases: Mapping[str | None, str]) -> dict[str, Any]:

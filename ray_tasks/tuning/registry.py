@@ -5,7 +5,7 @@ by which nights find a champion, last. What an interrupted run leaves behind is 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ray_tasks.tuning.lora import Adapter
-from ray_tasks.tuning.profiles import TUNED_PROMPTS
 from ray_tasks.tuning.promotion import Verdict
 from ray_tasks.tuning.statistics import Figure
 from schemas.champions import (
@@ -77,15 +76,18 @@ def _metrics(adapter: Adapter, figures: Sequence[Figure]) -> list[Any]:
     return [Metric(name, value, now, step) for name, value, step in [*curve, *measured] if isfinite(value)]
 
 
-def register(config: RunConfig, run: str, base: str, revision: str, folder: str | None) -> dict[str, str]:
+def register(
+    config: RunConfig, run: str, base: str, revision: str, folder: str | None, versions: Mapping[str, str]
+) -> dict[str, str]:
     """Make the run's adapter a version of the source's registered model, and set its alias last.
 
+    `versions` are the prompts, by kind, that the tuned model is used with.
     `folder` holds the merged model of a promoted adapter; None makes it the challenger. Returns name, version, alias.
     """
     client, name = mlflow_client(config.mlflow_tracking_uri), registered_name(config.source.name)
     _ensure_model(client, name)
     tags = {MODEL: config.generator.model, REVISION: revision, BASE: base}
-    tags |= {ITEM_PROMPT: TUNED_PROMPTS["item"], USER_PROMPT: TUNED_PROMPTS["user"]}
+    tags |= {ITEM_PROMPT: versions["item"], USER_PROMPT: versions["user"]}
     if folder is not None:
         tags[FOLDER] = folder
     source = f"{client.get_run(run).info.artifact_uri}/{ARTIFACTS}"

@@ -5,7 +5,6 @@ from math import isfinite
 from typing import Any
 
 from ray_tasks.tuning.lora import Adapter
-from ray_tasks.tuning.profiles import TUNED_PROMPTS
 from ray_tasks.tuning.promotion import Verdict
 from ray_tasks.tuning.statistics import Figure
 from schemas.config import RunConfig
@@ -14,21 +13,35 @@ VERSIONS = {"labels": "item_labels.v1", "next_item": "next_item.v1"}
 
 
 def trial_rows(
-    figures: Sequence[Figure], adapter: Adapter, judged: Verdict, config: RunConfig, revisions: Mapping[str, str]
+    figures: Sequence[Figure],
+    adapter: Adapter,
+    judged: Verdict,
+    config: RunConfig,
+    revisions: Mapping[str, str],
+    prompts: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """A row per figure that could be measured, and those of the training. `revisions` are by arm."""
-    rows = [_row(figure, config, revisions.get(figure.arm)) for figure in figures if isfinite(figure.estimate.value)]
+    """A row per figure that could be measured, and those of the training.
+
+    `revisions` are by arm, `prompts` those of the tuned model by kind.
+    """
+    own = {"item": config.generator.item_prompt, "user": config.generator.user_prompt}
+    used = {"prompting": own, "lora": prompts}
+    rows = [
+        _row(figure, config, revisions.get(figure.arm), used.get(figure.arm, {}))
+        for figure in figures
+        if isfinite(figure.estimate.value)
+    ]
     return [*rows, *_training(adapter, judged, config, revisions["lora"])]
 
 
-def _row(figure: Figure, config: RunConfig, revision: str | None) -> dict[str, Any]:
+def _row(figure: Figure, config: RunConfig, revision: str | None, prompts: Mapping[str, str]) -> dict[str, Any]:
     found = figure.estimate
     return {
         "trial": "tuning",
         "arm": figure.arm,
         "model": config.generator.model if revision else None,
         "revision": revision,
-        "prompt_version": _prompt(figure, config) if revision else None,
+        "prompt_version": VERSIONS.get(figure.task) or prompts[figure.kind] if revision else None,
         "kind": figure.kind,
         "task": figure.task,
         "metric": figure.metric,
@@ -38,13 +51,6 @@ def _row(figure: Figure, config: RunConfig, revision: str | None) -> dict[str, A
         "n": found.n,
         "note": None,
     }
-
-
-def _prompt(figure: Figure, config: RunConfig) -> str:
-    if figure.task in VERSIONS:
-        return VERSIONS[figure.task]
-    untuned = {"item": config.generator.item_prompt, "user": config.generator.user_prompt}
-    return (TUNED_PROMPTS if figure.arm == "lora" else untuned)[figure.kind]
 
 
 def _training(adapter: Adapter, judged: Verdict, config: RunConfig, revision: str) -> list[dict[str, Any]]:

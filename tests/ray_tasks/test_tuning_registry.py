@@ -7,6 +7,7 @@ import pytest
 
 from ray_tasks.tuning import registry
 from ray_tasks.tuning.lora import Adapter, Point
+from ray_tasks.tuning.profiles import TUNED_PROMPTS
 from ray_tasks.tuning.promotion import Verdict
 from ray_tasks.tuning.statistics import Estimate, Figure
 from schemas.champions import champion_adapter, mlflow_client, registered_name
@@ -65,14 +66,14 @@ def test_a_run_holds_curve_figures_adapter_and_verdict(config, run):
 
 
 def test_a_challenger_is_no_champion(config, run):
-    assert registry.register(config, run, BASE, TUNED, None)["alias"] == "challenger"
+    assert registry.register(config, run, BASE, TUNED, None, TUNED_PROMPTS)["alias"] == "challenger"
     assert champion(config) is None
 
 
 def test_a_champion_is_found_for_its_model_only_and_missed_when_its_folder_is_gone(config, run, tmp_path):
     folder = tmp_path / "tuned"
     folder.mkdir()
-    version = registry.register(config, run, BASE, TUNED, str(folder))
+    version = registry.register(config, run, BASE, TUNED, str(folder), TUNED_PROMPTS)
     found = champion(config)
     assert (found.folder, found.revision, found.version) == (str(folder), TUNED, version["version"])
     assert found.item_prompt == "item_profile.tuned.v1"
@@ -83,8 +84,8 @@ def test_a_champion_is_found_for_its_model_only_and_missed_when_its_folder_is_go
 
 
 def test_a_later_challenger_leaves_the_champion(config, run, tmp_path):
-    first = registry.register(config, run, BASE, TUNED, str(tmp_path))
-    second = registry.register(config, run, BASE, "d" * 64, None)
+    first = registry.register(config, run, BASE, TUNED, str(tmp_path), TUNED_PROMPTS)
+    second = registry.register(config, run, BASE, "d" * 64, None, TUNED_PROMPTS)
     assert champion(config).version == first["version"]
     client = mlflow_client(config.mlflow_tracking_uri)
     name = registered_name(config.source.name)
