@@ -64,6 +64,9 @@ bench-generate: assets ## Profiles a second of the default backend against plain
 bench-incremental: assets ## Tokens of a second night after 1% of the items and 5% of the users changed
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/incremental.py $(BENCH)
 
+bench-profiles: assets ## Labels against hidden genres and tags: ML_1M=folder STEAM_REVIEWS=folder
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/profiles.py $(BENCH)
+
 clean: ## Remove everything that the commands above made
 	rm -rf build $(VENV)
 

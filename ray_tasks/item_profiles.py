@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray_tasks.generation.factory import generator_revision, make_token_counter
-from ray_tasks.profiles.answers import item_schema
 from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.item_evidence import item_evidence, near_profiled
 from ray_tasks.profiles.kinds import ITEM
@@ -78,7 +77,7 @@ def item_entities(
             reviews.get(item_id),
             near[item_id],
         )
-        key = generation_key(recipe, evidence, item_schema(evidence, generator.reasoning))
+        key = generation_key(recipe, evidence, ITEM.schema(evidence, generator))
         figures = {"aspects": (reviews.get(item_id) or {}).get("aspects", [])}
         entities.append(Entity(evidence, recipe, key, activity.get(item_id, 0), figures))
     return entities

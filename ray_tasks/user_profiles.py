@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.profiles import tastes
-from ray_tasks.profiles.answers import user_schema
 from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.kinds import USER
 from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
@@ -63,7 +62,7 @@ def user_entities(
     for row in histories:
         facts = (known or {}).get(row["user_id"])
         evidence = user_evidence(row, catalogue, usual, count, generator.evidence_tokens, facts)
-        key = generation_key(recipe, evidence, user_schema(evidence, generator.reasoning))
+        key = generation_key(recipe, evidence, USER.schema(evidence, generator))
         figures = user_figures(row, catalogue, usual, facts)
         entities.append(Entity(evidence, recipe, key, row["n_interactions"], figures))
     return entities

@@ -72,6 +72,10 @@ class Generator(Section):
     max_new_tokens: int = Field(128, ge=8, le=4_096, description="Longest answer")
     evidence_tokens: int = Field(160, ge=32, le=100_000, description="Longest evidence of one prompt")
     temperature: float = Field(0.7, gt=0, le=2, description="Of the second attempt; the first one is greedy")
+    wording: Literal["closed", "free"] = Field(
+        "closed",
+        description="Sentences about users: closed has only words of their evidence, for small models; free is checked",
+    )
     reasoning: bool = Field(False, description="Let the model reason in a field before its answer; for large models")
     stale_share: float = Field(0.3, gt=0, le=1, description="A profile is stale when this share of its evidence is new")
     stale_days: int = Field(90, ge=1, description="A profile is stale at this age, if its evidence changed at all")

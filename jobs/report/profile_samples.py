@@ -16,11 +16,11 @@ KINDS = ("theme", "mood", "aspect")
 
 
 def sample_profiles(reader: TableReader) -> dict[str, Rows]:
-    """A few item profiles and user profiles, each by the model and by the template, from the most popular down."""
+    """A few item profiles, from the most popular down, and user profiles; each by the model and by the template."""
     counts = reader.rows("item_statistics", ["item_id", "n_interactions"])
-    popularity = {row["item_id"]: row["n_interactions"] for row in counts}
+    activity = {"item": {row["item_id"]: row["n_interactions"] for row in counts}, "user": {}}
     samples: dict[str, Rows] = {}
-    for kind in ("item", "user"):
+    for kind, popularity in activity.items():
         table, key = f"{kind}_profiles", f"{kind}_id"
         ids = reader.rows(table, [key, "source"])
         ids.sort(key=lambda row: (-popularity.get(row[key], 0), row[key]))

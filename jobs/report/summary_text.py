@@ -102,8 +102,8 @@ def _profiles(summary: Summary) -> list[str]:
     lines = _grid(["PROFILES", "written", "retried", "reused", "fallback", "  by reason"], body)
     rejected = {k: c["rejected"] for k, c in summary["profiles"].items() if c["rejected"]}
     for kind, reasons in rejected.items():
-        told = f"rejected attempts, {kind}: {_number(sum(reasons.values()))} ({_reasons(reasons).strip()})"
-        lines.append(_cut(told, WIDTH))
+        attempts = f"{_number(sum(reasons.values()))} rejected attempts at {kind}"
+        lines.append(_cut(f"{attempts}: {_reasons(reasons).strip()}", WIDTH))
     tokens, saved = summary["tokens"], summary.get("costs", {}).get("saved", 0)
     spent = f"{_number(tokens['spent'])} of {_number(tokens['budget'])} tokens, {_number(saved)} saved by reuse"
     lines.append(f"{spent}, {summary['generation_seconds']:,.0f} seconds generating")

@@ -18,7 +18,7 @@ LABELS = {
     "lora": "LoRA",
     "micro_f1": "Label F1",
     "macro_f1": "Label F1, mean over labels",
-    "auc": "AUC",
+    "auc": "Next-item AUC",
     "ndcg_10": "NDCG@10",
     "validity": "Valid form",
     "grounding": "Passes all checks",

@@ -1,6 +1,7 @@
 """Keeps an account's limits: requests and tokens per minute, spread evenly instead of in bursts."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -9,8 +10,7 @@ Sleep = Callable[[float], Awaitable[None]]
 class RateLimit:
     """Lets calls through at a steady rate: each reserves its share of a minute, and waits until it begins.
 
-    Seconds are those that the limit itself has let pass by `sleep`; time that passes elsewhere makes it no stricter
-    than need be, since the clock of the event loop is asked as well.
+    It lives as long as the account's use does, across event loops: a new one would let a burst through.
     """
 
     def __init__(
@@ -18,10 +18,10 @@ class RateLimit:
         requests: int | None,
         tokens: int | None,
         sleep: Sleep = asyncio.sleep,
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._requests, self._tokens, self._sleep = requests, tokens, sleep
-        self._clock = clock or asyncio.get_event_loop().time
+        """`requests` and `tokens` are per minute, None is no limit; `sleep` and `clock` count seconds."""
+        self._requests, self._tokens, self._sleep, self._clock = requests, tokens, sleep, clock
         self._free_at = 0.0
 
     async def wait(self, tokens: int) -> None:
@@ -35,3 +35,7 @@ class RateLimit:
         self._free_at = start + share
         if start > now:
             await self._sleep(start - now)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody through for so long: the endpoint has asked for it."""
+        self._free_at = max(self._free_at, self._clock() + seconds)

@@ -5,13 +5,14 @@ since not every backend keeps its promise.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ray_tasks.profiles.evidence import Evidence
+from ray_tasks.profiles.evidence import Evidence, Piece
 
 SENTENCE = r"[A-Z][^\"\\{}<>\[\]\n]{9,%d}[.]"
 """A capital letter, plain text, a full stop."""
@@ -69,8 +70,11 @@ def item_schema(evidence: Evidence, reasoning: bool = False) -> str:
     return _object(properties, reasoning)
 
 
-def user_schema(evidence: Evidence, reasoning: bool = False) -> str:
-    """JSON schema of the answer about a user: a claim can only name pieces that support its label."""
+def user_schema(evidence: Evidence, reasoning: bool = False, closed: bool = True) -> str:
+    """JSON schema of the answer about a user: a claim can only name pieces that support its label.
+
+    `closed` holds the sentences, too, to the evidence: its themes, and titles of the recent items.
+    """
     properties: dict[str, Any] = {}
     for name, claims in (("likes", like_claims(evidence)), ("dislikes", dislike_claims(evidence))):
         if claims:
@@ -78,8 +82,41 @@ def user_schema(evidence: Evidence, reasoning: bool = False) -> str:
             form = options[0] if len(options) == 1 else {"anyOf": options}
             properties[name] = _list(form, min(MOST_CLAIMS, len(options)))
     # The sentences come last: what is written first guides a small model, and claims are the safer guide.
-    properties |= {"long_term": _text(SENTENCE % SUMMARY), "recent": _text(SENTENCE % SUMMARY)}
+    free = SENTENCE % SUMMARY
+    properties |= {
+        "long_term": _text((closed and _long_term(evidence)) or free),
+        "recent": _text((closed and _recent(evidence)) or free),
+    }
     return _object(properties, reasoning)
+
+
+def _long_term(evidence: Evidence) -> str:
+    """`Enjoys war, drama and romance, with a taste for comedy.`, in themes of the evidence; empty without any."""
+    theme = _one_of(evidence.themes)
+    more = f"(?:(?:, {theme})? and {theme}(?:, with (?:a taste for|an interest in|some) {theme})?)?"
+    return f"Enjoys (?:mostly )?{theme}{more}[.]" if theme else ""
+
+
+def _recent(evidence: Evidence) -> str:
+    """`Lately war and drama, such as Glory.`, in a recent item's title and its themes; empty without a recent item."""
+    recent = [piece for piece in evidence.pieces if piece.role == "recent" and title_of(piece)]
+    forms = []
+    for piece in recent:
+        theme, title = _one_of(piece.labels), _one_of([title_of(piece)])
+        forms.append(f"{theme}(?: and {theme})?, such as {title}" if theme else title)
+    return f"Lately (?:{'|'.join(forms)})[.]" if forms else ""
+
+
+def title_of(piece: Piece) -> str:
+    """The title in a piece about an item, without the themes behind it and without what ends a string in JSON."""
+    shown = piece.text.removesuffix(f" ({', '.join(piece.labels)})") if piece.labels else piece.text
+    return re.sub(r'["\\]', "", shown).strip()
+
+
+def _one_of(texts: Iterable[str]) -> str:
+    """A pattern that matches each of some texts; empty where there is none."""
+    found = [re.sub(r"([.^$*+?()\[\]{}|/])", r"\\\1", text) for text in texts]
+    return f"(?:{'|'.join(found)})" if found else ""
 
 
 def like_claims(evidence: Evidence) -> dict[str, tuple[str, ...]]:

@@ -109,5 +109,5 @@ def _claims(
             return Rejected("unknown_label")
         if not set(claim.because) <= set(allowed[claim.label]):
             return Rejected("unknown_evidence")
-        found.setdefault(claim.label, [items[alias] for alias in distinct(claim.because)])
-    return [{"label": label, "interactions": ids} for label, ids in found.items()]
+        found.setdefault(claim.label, []).extend(items[alias] for alias in claim.because)
+    return [{"label": label, "interactions": list(dict.fromkeys(ids))} for label, ids in found.items()]

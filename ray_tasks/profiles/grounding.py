@@ -56,12 +56,16 @@ CLAIMS = tuple(
         "fantasy magic magical supernatural horror vampire mythology",
         "documentary documentaries biography historical history",
         "western westerns cowboy cowboys",
+        "sad tragic tragedy heartbreaking bittersweet emotional touching moving passionate drama romance war loss",
     )
 )
 """Words of one kind or mood: a profile may use them only if the evidence has a word of the same group."""
 
 PLOT = frozenset(
-    words("about hero heroes young girl character characters protagonist journey involving follows tells woman man boy")
+    words(
+        "about hero heroes young girl character characters protagonist journey involving follows tells woman man boy "
+        "ending endings ends plot storyline"
+    )
 )
 """Words that tell what happens; about an item of which only categories are known they are invented."""
 

@@ -20,7 +20,7 @@ class ProfileKind:
     """
 
     name: str
-    schema: Callable[[Evidence, bool], str]
+    schema: Callable[[Evidence, GeneratorConfig], str]
     check: Callable[[str, Evidence, Grounds], Profile | Rejected]
     template: Callable[[Evidence], Profile]
     complete: Callable[[Profile, Mapping[str, Any]], Profile]
@@ -45,6 +45,14 @@ class ProfileKind:
         return config.item_prompt if self.name == "item" else config.user_prompt
 
 
+def _item_schema(evidence: Evidence, config: GeneratorConfig) -> str:
+    return answers.item_schema(evidence, config.reasoning)
+
+
+def _user_schema(evidence: Evidence, config: GeneratorConfig) -> str:
+    return answers.user_schema(evidence, config.reasoning, config.wording == "closed")
+
+
 def _with_aspects(profile: Profile, figures: Mapping[str, Any]) -> Profile:
     return {**profile, "aspects": list(figures.get("aspects", ()))}
 
@@ -61,6 +69,6 @@ def _with_strengths(profile: Profile, figures: Mapping[str, Any]) -> Profile:
     return {**profile, "likes": likes, "dislikes": dislikes, **computed}
 
 
-ITEM = ProfileKind("item", answers.item_schema, checks.check_item, templates.item_template, _with_aspects)
-USER = ProfileKind("user", answers.user_schema, checks.check_user, templates.user_template, _with_strengths)
+ITEM = ProfileKind("item", _item_schema, checks.check_item, templates.item_template, _with_aspects)
+USER = ProfileKind("user", _user_schema, checks.check_user, templates.user_template, _with_strengths)
 KINDS = {kind.name: kind for kind in (ITEM, USER)}

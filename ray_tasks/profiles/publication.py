@@ -111,6 +111,7 @@ def counters(
         "tokens_budget": costs["budget_tokens"],
         "generation_seconds": round(seconds, 1),
         "costs": dict(costs),
+        "prompts": {costs["prompt_version"]: PromptFile.load(costs["prompt_version"]).text},
     }
 
 

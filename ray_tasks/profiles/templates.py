@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ray_tasks.profiles.answers import MOST_CLAIMS, MOST_LABELS, dislike_claims, like_claims
+from ray_tasks.profiles.answers import MOST_CLAIMS, MOST_LABELS, dislike_claims, like_claims, title_of
 from ray_tasks.profiles.evidence import Evidence
 
 MANY = 3
@@ -35,7 +35,7 @@ def user_template(evidence: Evidence) -> dict[str, Any]:
         for claims in (like_claims(evidence).items(), dislike_claims(evidence).items())
     )
     themes = [str(claim["label"]) for claim in likes]
-    recent = [piece.text.rsplit(" (", 1)[0] for piece in evidence.pieces if piece.role == "recent"][:MANY]
+    recent = [title_of(piece) for piece in evidence.pieces if piece.role == "recent"][:MANY]
     chose = f"Recently chose {_join([f'“{title}”' for title in recent])}."
     return {
         "long_term": f"Often chooses {_join(themes)}." if themes else "No lasting taste is known yet.",

@@ -8,7 +8,7 @@ from typing import Any
 from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.evidence import Evidence, Piece, within_budget
 from ray_tasks.profiles.privacy import scrub
-from ray_tasks.profiles.tastes import Opinions, distinctive, opinions, strengths
+from ray_tasks.profiles.tastes import Opinions, avoided, distinctive, opinions, strengths
 from ray_tasks.profiles.text import as_data, natural_title
 
 RECENT, EARLIER, DISLIKED, REVIEWS, WISHES = 4, 4, 2, 1, 2
@@ -69,6 +69,8 @@ def user_evidence(
     pieces = [_item(catalogue, role, item_id, order) for role, ids in roles.items() for item_id in ids]
     kept = _named(within_budget(_interleaved([*pieces, *_words(facts, catalogue)]), count, budget))
     own = {label for piece in kept if piece.role in ("recent", "earlier") for label in piece.labels}
+    # What is chosen less than usual is no taste, even where a few of many choices have it.
+    own -= set(avoided([*found.liked, *found.disliked], catalogue.themes_of, usual))
     themes = tuple(sorted(own, key=order.index))[:MOST_THEMES]
     return Evidence(
         entity_id=history["user_id"],

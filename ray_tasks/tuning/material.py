@@ -173,7 +173,7 @@ def _learned(
     kind: str, entities: Sequence[Entity], published: Mapping[str, Row], tables: Tables, config: RunConfig
 ) -> list[Pair]:
     prompt, grounds = PromptFile.load(TUNED_PROMPTS[kind]), Grounds((), tables.vocabulary.words())
-    return profile_pairs(kind, entities, published, grounds, prompt, seed=config.seed)
+    return profile_pairs(kind, entities, published, grounds, prompt, config.generator, seed=config.seed)
 
 
 def _divided(entities: Sequence[Entity], wanted: set[str]) -> tuple[list[Entity], list[Entity]]:

@@ -38,6 +38,7 @@ def profile_pairs(
     published: Mapping[str, Row],
     grounds: Grounds,
     prompt: PromptFile,
+    config: GeneratorConfig,
     *,
     seed: int,
 ) -> list[Pair]:
@@ -55,7 +56,7 @@ def profile_pairs(
         if isinstance(KINDS[kind].check(answer, entity.evidence, grounds), Rejected):
             continue
         part = part_of(entity.entity_id, seed)
-        text, schema = prompt.prompt(entity.evidence), KINDS[kind].schema(entity.evidence, False)
+        text, schema = prompt.prompt(entity.evidence), KINDS[kind].schema(entity.evidence, config)
         found[row["source"]].append(Pair("profile", kind, entity.entity_id, part, text, answer, schema))
     enough = sum(pair.part == "train" for pair in found["llm"]) >= ENOUGH
     return found["llm"] if enough else [*found["llm"], *found["template"]]

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
 from typing import Any
 
 import pyarrow as pa
@@ -377,3 +378,28 @@ def make_report(config: RunConfig, **night) -> tuple[dict, str]:
         report(task)
     folder = run_folder(config.lake, config.run_id)
     return json.loads(read_text(f"{folder}/summary.json")), read_text(f"{folder}/report.html")
+
+
+def unclosed_tags(page: str) -> list[str]:
+    """Tags that are left open; fails where one is closed that was not the last one opened."""
+
+    class Nesting(HTMLParser):
+        void = frozenset(("meta", "link", "br", "hr", "img", "input"))
+
+        def __init__(self):
+            super().__init__()
+            self.open: list[str] = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in self.void:
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+        def handle_startendtag(self, tag, attrs):
+            pass
+
+    parser = Nesting()
+    parser.feed(page)
+    return parser.open

@@ -8,7 +8,7 @@ import pytest
 from jobs.report.__main__ import report
 from jobs.report.profile_samples import spread
 from jobs.report.samples import choose_users
-from made_up_night import NIGHT, USERS, cost_rows, make_config, make_night, make_report, title
+from made_up_night import NIGHT, USERS, cost_rows, make_config, make_night, make_report, title, unclosed_tags
 from schemas.night import night_task, run_folder, save_config
 from schemas.storage import read_text
 
@@ -64,28 +64,7 @@ def test_the_page_compares_with_the_night_before(night):
 
 
 def test_every_tag_of_the_page_is_closed(night):
-    from html.parser import HTMLParser
-
-    void = {"meta", "link", "br", "hr", "img", "input"}
-
-    class Nesting(HTMLParser):
-        def __init__(self):
-            super().__init__()
-            self.open: list[str] = []
-
-        def handle_starttag(self, tag, attrs):
-            if tag not in void:
-                self.open.append(tag)
-
-        def handle_endtag(self, tag):
-            assert self.open.pop() == tag
-
-        def handle_startendtag(self, tag, attrs):
-            pass
-
-    parser = Nesting()
-    parser.feed(night[2])
-    assert parser.open == []
+    assert unclosed_tags(night[2]) == []
 
 
 def test_mlflow_has_one_run_per_night_with_the_evidence(night):

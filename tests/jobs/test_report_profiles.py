@@ -21,6 +21,7 @@ from made_up_night import (
     make_report,
     publish,
     title,
+    unclosed_tags,
 )
 from schemas.night import night_task, run_folder, save_config
 from schemas.storage import read_text
@@ -81,6 +82,13 @@ def section(page, name):
     return re.search(rf'<section id="{name}".*?</section>', page, re.DOTALL)[0]
 
 
+def test_the_page_with_everything_on_it_is_well_formed_and_self_contained(night):
+    page = night[2]
+    assert unclosed_tags(page) == []
+    assert "<script" not in page
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#)|url\(|@import""", page)
+
+
 def test_the_first_thing_shown_is_one_users_list_with_reasons(night):
     page = night[2]
     shown = section(page, "one")
@@ -131,8 +139,8 @@ def test_claims_go_by_strength_and_unknown_items_by_their_ids():
 
 def test_rejected_attempts_are_counted_by_reason_and_attempt(night):
     rows = re.findall(
-        r'<span class="badge bad">([\w ]+)</span></td><td>(\w+)</td><td class="right">(\d+)</td>'
-        r'<td class="right">(\d+)</td>',
+        r'<span class="badge bad">([\w ]+)</span></td><td>(\w+)</td><td class="right" data-head="first">(\d+)</td>'
+        r'<td class="right" data-head="second">(\d+)</td>',
         section(night[2], "profiles"),
     )
     assert rows == [
@@ -147,7 +155,7 @@ def test_the_vocabulary_is_counted_and_listed_and_the_users_own_labels_are_marke
     shown = section(night[2], "profiles")
     assert "6 themes, 3 moods, 3 aspects" in shown
     assert "2 new since the night before, 1 gone" in shown
-    assert '<span class=own title="user">&lt;i&gt;harbours&lt;/i&gt; <b>4</b></span>' in shown
+    assert '<span class="own" title="user">&lt;i&gt;harbours&lt;/i&gt; <b>4</b></span>' in shown
 
 
 def test_costs_are_told_with_money_where_prices_are_set_and_over_nights(night):
