@@ -41,7 +41,7 @@ class Dialect:
         self.is_sure = True
         return news
 
-    def weaker(self, form: int, reply: str) -> int | None:
+    def weaker(self, form: int, reply: str, request: Request) -> int | None:
         """What to try after a refusal of `form` that says `reply`; None where nothing is left to try.
 
         A refused parameter is left out for all from now on. A refused form is so for this request alone until a
@@ -55,7 +55,7 @@ class Dialect:
         if parameter in REPLACED and parameter not in self.refuses:
             self.refuses.add(parameter)
             return form
-        return form + 1 if form + 1 < len(FORMS) else None
+        return form + 1 if request.schema and form + 1 < len(FORMS) else None
 
 
 def body(request: Request, config: GeneratorConfig, examples: str, dialect: Dialect, form: int) -> dict[str, Any]:

@@ -160,7 +160,7 @@ class OpenAIGenerator:
                 return self._served(reply.text, request, form)
             health.last, reason = self._told(reply), reply.reason
             if reply.status in (400, 422):
-                weaker = self._dialect.weaker(form, reply.text) if request.schema else None
+                weaker = self._dialect.weaker(form, reply.text, request)
                 if weaker is not None and attempt + 1 < self._endpoint.attempts:
                     form = weaker
                     continue

@@ -1,18 +1,21 @@
 """vLLM through Ray Data's LLM processors: for machines with a GPU.
 
 vLLM batches, caches the shared prefix and keeps to grammars by itself, so that a whole data set of requests goes
-through one processor. It has been built from the documented interface of Ray 2.60 and its pure parts are tested; no
-GPU has run it yet.
+through one processor. The processor of Ray 2.60 is tested with all its stages but the engine, which a stand-in
+replaces; no GPU and no vLLM has run it yet.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from ray_tasks.generation.chat_completions import is_json
 from ray_tasks.generation.protocol import Generation, Request
 from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+
+KEPT = ("number", "is_json", "generated_text", "num_input_tokens", "num_generated_tokens")
+"""Columns of a served row that a Generation is made of."""
 
 
 def vllm_generations(
@@ -20,28 +23,34 @@ def vllm_generations(
 ) -> Iterator[tuple[int, Generation]]:
     """(place among the requests, completion) as they come, in any order; needs a Ray session with a GPU.
 
-    Raises ModelError where vLLM is not installed or the cluster has no GPU.
+    Raises ModelError where vLLM is not installed, the cluster has no GPU, or the engine does not start.
     """
     require_vllm()
     import ray
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
+    from ray_tasks.generation.transformers_backend import token_counter
+
+    shared = token_counter(config.path)(examples)
     processor = build_processor(
         vLLMEngineProcessorConfig(**processor_settings(config)),
         preprocess=lambda row: asked(row, config, examples),
         postprocess=lambda row: {name: row[name] for name in KEPT},
     )
     rows = [{"number": n, "text": r.text, "schema": r.schema, "seed": r.seed} for n, r in enumerate(requests)]
-    for row in processor(ray.data.from_items(rows)).iter_rows():
-        yield int(row["number"]), answered(row)
-
-
-KEPT = ("number", "is_json", "generated_text", "num_input_tokens", "num_generated_tokens")
-"""Columns of a served row that a Generation is made of."""
+    try:
+        for row in processor(ray.data.from_items(rows)).iter_rows():
+            yield int(row["number"]), answered(row, shared, config.max_new_tokens)
+    except ray.exceptions.RayError as error:
+        raise ModelError(f"generator.backend: vllm failed with the model in {config.path}: {error}") from error
 
 
 def processor_settings(config: GeneratorConfig) -> dict[str, Any]:
     """Settings of the processor: prompts as they are, prefix cached, one bad row no reason to stop."""
+    if config.precision == "int8":
+        raise ModelError(
+            "generator.precision: int8 is for CPUs; for vllm use bfloat16, or a model that is quantised in its folder"
+        )
     return {
         "model_source": config.path,
         "concurrency": config.actors,
@@ -69,23 +78,19 @@ def asked(row: Mapping[str, Any], config: GeneratorConfig, examples: str) -> dic
     return {"number": row["number"], "is_json": bool(row["schema"]), "prompt": prompt, "sampling_params": parameters}
 
 
-def answered(row: Mapping[str, Any]) -> Generation:
-    """The completion in a served row; one that failed has no text and says so."""
+def answered(row: Mapping[str, Any], shared: int, most: int) -> Generation:
+    """The completion in a served row; one that failed has no text and says so.
+
+    `shared` are the tokens of the examples, which the engine counts in every prompt though it reads them once;
+    `most` is the longest answer in tokens.
+    """
     if row.get("__inference_error__"):
         return Generation("", 0, 0, "failed")
-    text = str(row["generated_text"])
-    return Generation(text, int(row["num_input_tokens"]), int(row["num_generated_tokens"]), _problem(text, row))
-
-
-def _problem(text: str, row: Mapping[str, Any]) -> str | None:
-    """`truncated` where an answer in JSON does not end."""
-    if not row.get("is_json"):
-        return None
-    try:
-        json.loads(text)
-    except ValueError:
-        return "truncated"
-    return None
+    text, written = str(row["generated_text"]), int(row["num_generated_tokens"])
+    error = None
+    if row["is_json"] and not is_json(text):
+        error = "truncated" if written >= most else "unparsable"
+    return Generation(text, max(0, int(row["num_input_tokens"]) - shared), written, error)
 
 
 def require_vllm() -> None:

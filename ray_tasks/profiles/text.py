@@ -3,7 +3,23 @@
 import re
 import unicodedata
 
-MARKERS = ("Summary", "Audience", "Themes", "Likes", "Facts", "Recent", "Often", "Item")
+MARKERS = (
+    "Summary",
+    "Audience",
+    "Themes",
+    "Likes",
+    "Facts",
+    "Recent",
+    "Earlier",
+    "Disliked",
+    "Often",
+    "Said",
+    "Review",
+    "Reviews",
+    "Like",
+    "Profile",
+    "Item",
+)
 _MARKER = re.compile(rf"\b({'|'.join(MARKERS)})\s*:", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _FIELD = re.compile(r"(?:^|\. )([A-Za-z][A-Za-z0-9_ ]{0,30}): ")

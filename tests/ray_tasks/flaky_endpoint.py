@@ -1,25 +1,42 @@
-"""A local OpenAI-compatible endpoint that fails by plan: 429, 500, too slow, cut JSON, broken connections."""
+"""A local OpenAI-compatible endpoint that fails by plan: 429, 500, too slow, cut JSON, reset connections."""
 
 import json
+import socket
+import struct
 import threading
-import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 GOOD = json.dumps({"summary": "A drama with a river.", "audience": "People who enjoy drama."})
 
+AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER that makes closing a connection a reset."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
 
 class FlakyEndpoint:
-    """`plan(prompt, number of this try)` says what happens: a status code, or slow, cut, broken, short, words."""
+    """`plan(prompt, number of this try)` says what happens to a try.
 
-    def __init__(self, plan) -> None:
+    A status code, or: slow (no answer in time), drip (an answer that never ends), reset (of the connection), half
+    (of the reply), cut (JSON in the answer), short (finish_reason length), words (no JSON); a dict is an answer's
+    body, bytes are a whole reply.
+    """
+
+    def __init__(self, plan, retry_after: str = "0") -> None:
         self.plan = plan
+        self.retry_after = retry_after
         self.tries: Counter[str] = Counter()
         self.bodies: list[dict] = []
         self.keys: list[str] = []
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
+        self.over = threading.Event()
 
     @property
     def requests(self) -> int:
@@ -36,13 +53,13 @@ class FlakyEndpoint:
             def log_message(self, *_):
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        server = Server(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/v1"
         finally:
+            self.over.set()
             server.shutdown()
             server.server_close()
 
@@ -56,32 +73,44 @@ class FlakyEndpoint:
             self.keys.append(handler.headers.get("authorization", ""))
             self.under_way += 1
             self.most_under_way = max(self.most_under_way, self.under_way)
-        try:
-            self._act(handler, self.plan(prompt, number) if handler.path == "/v1/chat/completions" else 404)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the client has given up waiting, as planned
-        finally:
-            with self.lock:
-                self.under_way -= 1
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has given up waiting, as planned
+            self._act(handler, self.decide(body, number) if handler.path == "/v1/chat/completions" else 404)
+
+    def decide(self, body: dict, number: int):
+        return self.plan(body["messages"][-1]["content"], number)
 
     def _act(self, handler, what) -> None:
-        if what == "broken":
-            handler.connection.close()
-            return
         if what == "slow":
-            time.sleep(1.0)
-        status = what if isinstance(what, int) else 200
-        text = {"cut": GOOD[:30], "words": "Sure! Here is a profile."}.get(what, GOOD)
-        reason = "length" if what == "short" else "stop"
+            self.over.wait()
+        status, answer = self._reply(what)
+        with self.lock:  # before the client can know: its next request is none beside this one
+            self.under_way -= 1
+        if what == "reset":
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+            handler.connection.close()
+            handler.close_connection = True
+            return
+        handler.send_response(status)
+        if status in (429, 503):
+            handler.send_header("Retry-After", self.retry_after)
+        handler.send_header("Content-Length", "100000" if what == "drip" else str(len(answer)))
+        handler.end_headers()
+        while what == "drip" and not self.over.wait(0.05):
+            handler.wfile.write(b" ")
+        handler.wfile.write(answer)
+
+    def _reply(self, what) -> tuple[int, bytes]:
+        """(status, body) of what is planned."""
+        if isinstance(what, bytes):
+            return 200, what
+        if isinstance(what, dict) and "error" in what:
+            return 400, json.dumps(what).encode()
+        if isinstance(what, int) and what != 200:
+            return what, json.dumps({"error": {"message": f"planned, with {self.keys[-1]}"}}).encode()
+        text = {"cut": GOOD[:30], "words": "Sure! Here is a profile."}.get(str(what), GOOD)
         found = {
-            "choices": [{"message": {"content": text}, "finish_reason": reason}],
+            "choices": [{"message": {"content": text}, "finish_reason": "length" if what == "short" else "stop"}],
             "usage": {"prompt_tokens": 50, "completion_tokens": 20},
         }
-        answer = json.dumps(found if status == 200 else {"error": {"message": "planned"}})
-        answer = answer[: len(answer) // 2] if what == "half" else answer
-        handler.send_response(status)
-        if status == 429:
-            handler.send_header("Retry-After", "0")
-        handler.send_header("Content-Length", str(len(answer)))
-        handler.end_headers()
-        handler.wfile.write(answer.encode())
+        answer = json.dumps({**found, **what} if isinstance(what, dict) else found).encode()
+        return 200, answer[: len(answer) // 2] if what == "half" else answer

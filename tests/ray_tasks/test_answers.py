@@ -34,7 +34,7 @@ def admits(schema: str, answer: dict) -> bool:
 
 def user_answer(likes=(("drama", ["A", "B"]),), dislikes=(("horror", ["C"]),), **more) -> dict:
     claims = {"likes": likes, "dislikes": dislikes}
-    texts = {"long_term": "Enjoys drama and war stories.", "recent": "Lately a drama about war."}
+    texts = {"long_term": "Enjoys drama and war.", "recent": "Lately war, such as Stone River."}
     return {**texts, **{k: [{"label": a, "because": b} for a, b in v] for k, v in claims.items()}, **more}
 
 
@@ -47,6 +47,16 @@ def test_a_claim_may_only_name_pieces_that_carry_its_label():
     assert not admits(schema, user_answer(likes=(("horror", ["C"]),)))
     assert not admits(schema, user_answer(likes=(("drama", ["Z"]),)))
     assert not admits(schema, user_answer(likes=(("comedy", ["A"]),)))
+
+
+def test_closed_sentences_have_only_themes_and_recent_titles_of_the_evidence():
+    schema = user_schema(USER)
+    assert admits(schema, user_answer(long_term="Enjoys mostly war."))
+    assert admits(schema, user_answer(long_term="Enjoys drama and war, with a taste for drama."))
+    assert not admits(schema, user_answer(long_term="Enjoys drama and long walks."))
+    assert not admits(schema, user_answer(recent="Lately drama, such as Green Hill."))  # that is long ago
+    assert not admits(schema, user_answer(recent="Lately horror, such as Stone River."))
+    assert admits(user_schema(USER, closed=False), user_answer(long_term="Enjoys drama and long walks."))
 
 
 def test_an_items_labels_are_those_that_its_evidence_allows():

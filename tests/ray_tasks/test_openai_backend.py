@@ -1,15 +1,14 @@
 """The OpenAI-compatible backend against an endpoint that fails: nothing is lost, and tries are bounded."""
 
-import asyncio
 import random
+import threading
 
 import pytest
 from flaky_endpoint import GOOD, FlakyEndpoint
 
 from ray_tasks.generation import openai_backend
-from ray_tasks.generation.openai_backend import GIVE_UP, OpenAIGenerator
-from ray_tasks.generation.protocol import Request
-from ray_tasks.generation.rate_limit import RateLimit
+from ray_tasks.generation.openai_backend import GIVE_UP, SCOUTS, OpenAIGenerator, endpoint_revision, estimate_tokens
+from ray_tasks.generation.protocol import Generation, Request
 from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.wire import to_wire
@@ -18,66 +17,119 @@ from schemas.config import Endpoint, Generator
 from schemas.errors import ModelError
 
 SCHEMA = '{"type": "object"}'
-FAILURES = [429, 500, 503, "slow", "cut", "half", "broken", "short", "words"]
+TRANSIENT = [429, 500, 503, "reset"]
+FAILURES = [*TRANSIENT, "slow", "cut", "half", "short", "words"]
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
+    monkeypatch.delenv("NIGHTREC_LLM_API_KEY", raising=False)
     monkeypatch.setattr(openai_backend, "FIRST_WAIT", 0.01)
 
 
-def generator(url: str, **endpoint) -> OpenAIGenerator:
+def config(url: str, **endpoint) -> Generator:
     settings = {"timeout_seconds": 30, "concurrency": 8, "attempts": 3, **endpoint}
-    config = Generator(backend="openai", model="some-model", path="x", endpoint=Endpoint(url=url, **settings))
-    return OpenAIGenerator(config, "Examples")
+    return Generator(backend="openai", model="some-model", path="x", endpoint=Endpoint(url=url, **settings))
+
+
+def generator(url: str, **endpoint) -> OpenAIGenerator:
+    return OpenAIGenerator(config(url, **endpoint), "Examples")
 
 
 def requests(n: int) -> list[Request]:
     return [Request(f"Movie: Stone River {number:03d}", SCHEMA) for number in range(n)]
 
 
-def seeded(share: float):
+def seeded(share: float, failures):
     """A plan by which so large a share of the tries fails, each in its own way."""
 
     def plan(prompt: str, number: int):
         chance = random.Random(f"{prompt}-{number}")
-        return chance.choice(FAILURES) if chance.random() < share else 200
+        return chance.choice(failures) if chance.random() < share else 200
 
     return plan
 
 
+def errors(found: list[Generation]) -> list[str | None]:
+    return [one.error for one in found]
+
+
+class Time:
+    """Seconds that pass only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now, self.naps = 0.0, []
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps.append(seconds)
+        self.now += seconds
+
+    def clock(self) -> float:
+        return self.now
+
+
 def test_every_request_ends_with_an_answer_or_a_reason_and_tries_are_bounded():
-    endpoint, asked = FlakyEndpoint(seeded(0.5)), requests(200)
+    endpoint, asked = FlakyEndpoint(seeded(0.5, FAILURES)), requests(200)
     with endpoint.running() as url:
-        found = generator(url, timeout_seconds=0.4).generate(asked)
+        found = generator(url, timeout_seconds=1.5).generate(asked)
     assert len(found) == len(asked)
     good = [one for one in found if one.error is None]
-    assert {one.text for one in good} == {GOOD}
+    assert {(one.text, one.prompt_tokens, one.output_tokens) for one in good} == {(GOOD, 50, 20)}
     assert len(good) > 100
-    reasons = {"timeout", "unavailable", "rate_limited", "truncated", "unparsable"}
-    assert {one.error for one in found} - {None} <= reasons
-    assert max(endpoint.tries.values()) <= 3
+    assert set(errors(found)) - {None} <= {"timeout", "unavailable", "rate_limited", "truncated", "unparsable"}
     assert set(endpoint.tries) == {request.text for request in asked}
-    assert endpoint.most_under_way <= 8 + 8  # a request that timed out may still be served beside its next try
+    assert max(endpoint.tries.values()) <= 3
+
+
+def test_where_nothing_times_out_the_requests_are_exactly_those_that_the_failures_ask_for():
+    plan, asked = seeded(0.5, [*TRANSIENT, "cut", "short"]), requests(200)
+    expected, tries = {}, {}
+    for request in asked:
+        seen = [plan(request.text, number) for number in (1, 2, 3)]
+        ends = [number for number, what in enumerate(seen, 1) if what not in TRANSIENT]
+        tries[request.text] = min([*ends, 3])
+        last = seen[tries[request.text] - 1]
+        expected[request.text] = {200: None, "cut": "unparsable", "short": "truncated", 429: "rate_limited"}.get(
+            last, "unavailable"
+        )
+    endpoint = FlakyEndpoint(plan)
+    with endpoint.running() as url:
+        found = generator(url).generate(asked)
+    assert errors(found) == list(expected.values())
+    assert endpoint.tries == tries
+    assert endpoint.most_under_way <= 8
+
+
+def test_as_many_requests_as_allowed_are_under_way_and_never_more():
+    together = threading.Barrier(8, timeout=60)
+
+    def plan(prompt, number):
+        if not prompt.endswith("000"):  # the first one goes alone
+            together.wait()
+        return 200
+
+    endpoint = FlakyEndpoint(plan)
+    with endpoint.running() as url:
+        assert errors(generator(url).generate(requests(1 + 5 * 8))) == [None] * 41
+    assert endpoint.most_under_way == 8
 
 
 def test_answers_come_in_the_order_of_the_requests():
     def plan(prompt, number):
-        return "short" if prompt.endswith(("3", "7")) else 200
+        return {"usage": {"prompt_tokens": int(prompt[-3:]) + 1, "completion_tokens": 2}}
 
     with FlakyEndpoint(plan).running() as url:
         found = generator(url).generate(requests(40))
-    assert [one.error for one in found] == ["truncated" if n % 10 in (3, 7) else None for n in range(40)]
+    assert [one.prompt_tokens for one in found] == list(range(1, 41))
 
 
 def test_what_passes_is_tried_again_and_what_is_cut_off_is_not():
     def plan(prompt, number):
-        return 200 if number == 3 else (429, "broken")[number - 1] if prompt.endswith("0") else "half"
+        return 200 if number == 3 else (429, "reset")[number - 1] if prompt.endswith("0") else "half"
 
     endpoint = FlakyEndpoint(plan)
     with endpoint.running() as url:
-        first, second = generator(url).generate(requests(2))
-    assert (first.error, second.error) == (None, "unparsable")
+        assert errors(generator(url).generate(requests(2))) == [None, "unparsable"]
     assert sorted(endpoint.tries.values()) == [1, 3]
 
 
@@ -87,24 +139,57 @@ def test_profiles_through_a_flaky_endpoint_are_all_written_or_rejected():
         found = Evidence(f"i{number:03d}", f"Stone River {number:03d}", lines, (Piece("facts", "Drama, river"),))
         return Entity(found, "recipe", f"key {number}")
 
-    endpoint = FlakyEndpoint(seeded(0.6))
+    endpoint = FlakyEndpoint(seeded(0.6, FAILURES))
     with endpoint.running() as url:
-        client = generator(url, timeout_seconds=0.4)
-        writer = ProfileWriter("item", client._config, frozenset(), 1, client)
-        (block,) = to_wire([entity(n) for n in range(60)], 60)
-        rows = writer(block).to_pylist()
+        client = generator(url, timeout_seconds=1.5)
+        writer = ProfileWriter("item", config(url), frozenset(), 1, client)
+        blocks = to_wire([entity(n) for n in range(60)], 20)
+        rows = [row for block in blocks for row in writer(block).to_pylist()]
     last = {row["entity_id"]: row for row in rows}
     assert sorted(last) == [f"i{n:03d}" for n in range(60)]
     assert all((row["profile"] is None) == (row["reason"] is not None) for row in rows)
     assert sum(row["reason"] is None for row in last.values()) > 30
-    assert endpoint.requests <= 60 * ATTEMPTS * 3
+    assert max(endpoint.tries.values()) <= ATTEMPTS * 3
 
 
-def test_an_endpoint_that_is_down_is_left_alone_after_a_while():
+def test_a_request_that_is_never_answered_stops_no_other_one_not_even_when_it_is_asked_alone():
+    endpoint = FlakyEndpoint(lambda prompt, number: 503 if prompt.endswith("7") else 200)
+    with endpoint.running() as url:
+        client = generator(url)
+        assert errors(client.generate(requests(10))) == ["unavailable" if n == 7 else None for n in range(10)]
+        assert errors(client.generate(requests(10)[7:8])) == ["unavailable"]
+    assert endpoint.requests == 9 + 2 * 3
+
+
+def test_an_answer_that_trickles_in_for_ever_is_a_time_out():
+    endpoint = FlakyEndpoint(lambda prompt, number: "drip" if prompt.endswith("1") else 200)
+    with endpoint.running() as url:
+        assert errors(generator(url, timeout_seconds=1, attempts=2).generate(requests(3))) == [None, "timeout", None]
+
+
+def test_an_endpoint_that_is_down_costs_a_few_requests():
     endpoint = FlakyEndpoint(lambda prompt, number: 503)
-    with endpoint.running() as url, pytest.raises(ModelError, match="no request was answered"):
+    with endpoint.running() as url, pytest.raises(ModelError, match=r"no request was answered; .*HTTP 503"):
         generator(url).generate(requests(200))
-    assert endpoint.requests <= (GIVE_UP + 8) * 3
+    assert endpoint.requests == SCOUTS * 3
+
+
+def test_an_endpoint_that_goes_down_is_left_alone_after_a_while_and_asked_again_later():
+    is_up = True
+    endpoint = FlakyEndpoint(lambda prompt, number: 200 if is_up else 503)
+    with endpoint.running() as url:
+        client = generator(url)
+        client.generate(requests(5))
+        is_up, before = False, endpoint.requests
+        with pytest.raises(ModelError, match="no request was answered"):
+            client.generate(requests(200))
+        assert endpoint.requests - before <= (GIVE_UP + 8) * 3
+        before = endpoint.requests
+        with pytest.raises(ModelError, match="no request was answered"):
+            client.generate(requests(200))
+        assert endpoint.requests - before == SCOUTS * 3
+        is_up = True
+        assert errors(client.generate(requests(5))) == [None] * 5
 
 
 def test_nobody_at_the_address_is_a_clear_error():
@@ -113,34 +198,118 @@ def test_nobody_at_the_address_is_a_clear_error():
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "refuses the key"), (403, "refuses the key"), (404, "no such model")]
+    ("status", "told", "sent"),
+    [(401, "refuses the key", 1), (404, "no such model", 1), (403, "refuses the key or the model", SCOUTS)],
 )
-def test_what_no_retry_mends_ends_at_once(status, told, monkeypatch):
-    monkeypatch.setenv("NIGHTREC_LLM_API_KEY", "sk-very-secret")
+def test_what_no_retry_mends_ends_at_once(status, told, sent, monkeypatch):
+    monkeypatch.setenv("NIGHTREC_LLM_API_KEY", "sk-very-secret\n")
     endpoint = FlakyEndpoint(lambda prompt, number: status)
     with endpoint.running() as url, pytest.raises(ModelError, match=told) as raised:
         generator(url).generate(requests(50))
-    assert endpoint.requests <= 8
-    assert "sk-very-secret" not in str(raised.value)
+    assert endpoint.requests == sent
+    assert all(part in str(raised.value) for part in (url, "'some-model'", "NIGHTREC_LLM_API_KEY"))
     assert set(endpoint.keys) == {"Bearer sk-very-secret"}
+    assert "sk-very-secret" not in str(raised.value)  # though the endpoint repeats it
+    assert "with Bearer ***" in str(raised.value)
 
 
-def test_a_key_is_asked_for_before_anything_is_sent(monkeypatch):
-    monkeypatch.delenv("NIGHTREC_LLM_API_KEY", raising=False)
+def test_one_request_that_a_moderator_refuses_is_no_matter_of_the_key():
+    endpoint = FlakyEndpoint(lambda prompt, number: 403 if prompt.endswith(("0", "5")) else 200)
+    with endpoint.running() as url:
+        found = generator(url).generate(requests(10))
+    assert errors(found) == ["refused" if n % 5 == 0 else None for n in range(10)]
+    assert set(endpoint.tries.values()) == {1}
+
+
+def test_a_key_that_is_revoked_half_way_is_not_tried_for_ever():
+    endpoint = FlakyEndpoint(lambda prompt, number: 200 if prompt.endswith("000") else 401)
+    with endpoint.running() as url:
+        client = generator(url)
+        assert errors(client.generate(requests(200))).count(None) == 1
+        assert endpoint.requests <= 1 + GIVE_UP + 8
+        with pytest.raises(ModelError, match="refuses the key"):
+            client.generate(requests(200)[1:])
+
+
+@pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-\u2019quoted\u2019"])
+def test_what_cannot_be_a_key_is_told_without_it(key, monkeypatch):
+    monkeypatch.setenv("NIGHTREC_LLM_API_KEY", key)
+    with pytest.raises(ModelError, match="NIGHTREC_LLM_API_KEY is no key") as raised:
+        generator("https://llm.example.com/v1")
+    assert "sk-" not in str(raised.value)
+
+
+def test_a_key_is_asked_for_before_anything_is_sent():
     with pytest.raises(ModelError, match="set the environment variable NIGHTREC_LLM_API_KEY"):
         generator("https://llm.example.com/v1")
 
 
-def test_a_server_that_knows_no_schemas_is_asked_for_plain_json():
-    class Old(FlakyEndpoint):
-        def _act(self, handler, what):
-            super()._act(handler, 400 if self.bodies[-1]["response_format"]["type"] == "json_schema" else 200)
+class Knows(FlakyEndpoint):
+    """Refuses forms of answers that it does not know."""
 
-    endpoint = Old(lambda prompt, number: 200)
+    def __init__(self, *forms: str) -> None:
+        super().__init__(lambda prompt, number: 200)
+        self.forms = forms
+
+    def decide(self, body, number):
+        return 200 if self.form(body) in self.forms else 400
+
+    @staticmethod
+    def form(body) -> str:
+        return body.get("response_format", {"type": "text"})["type"]
+
+
+@pytest.mark.parametrize(
+    ("known", "sent"),
+    [
+        (("json_schema",), ["json_schema"] * 12),
+        (("json_object",), ["json_schema", *["json_object"] * 12]),
+        (("text",), ["json_schema", "json_object", *["text"] * 12]),
+    ],
+)
+def test_a_server_that_knows_no_schemas_is_asked_for_what_it_knows(known, sent):
+    endpoint = Knows(*known)
     with endpoint.running() as url:
-        client = generator(url, concurrency=1)
-        assert [one.error for one in client.generate(requests(3))] == [None] * 3
-    assert [body["response_format"]["type"] for body in endpoint.bodies] == ["json_schema", *["json_object"] * 3]
+        assert errors(generator(url).generate(requests(12))) == [None] * 12
+    assert [endpoint.form(body) for body in endpoint.bodies] == sent
+    shown = [body["messages"][-1]["content"].startswith("Answer with one line of JSON") for body in endpoint.bodies]
+    assert shown == [form != "json_schema" for form in sent]
+
+
+def test_one_request_that_is_refused_makes_no_other_one_do_without_its_schema():
+    class Picky(Knows):
+        def decide(self, body, number):
+            return 400 if "003" in body["messages"][-1]["content"] else super().decide(body, number)
+
+    endpoint = Picky("json_schema")
+    with endpoint.running() as url:
+        client = generator(url)
+        assert errors(client.generate(requests(8))) == ["refused" if n == 3 else None for n in range(8)]
+        assert errors(client.generate(requests(3))) == [None] * 3
+    assert [endpoint.form(body) for body in endpoint.bodies[-3:]] == ["json_schema"] * 3
+    assert endpoint.requests == 7 + 3 + 3
+
+
+def test_with_a_single_try_there_is_no_second_request_not_even_for_another_form():
+    endpoint = Knows("text")
+    with endpoint.running() as url:
+        assert errors(generator(url, attempts=1).generate(requests(2))) == ["refused"] * 2
+    assert endpoint.requests == 2
+
+
+def test_parameters_that_a_model_refuses_are_replaced_or_left_out():
+    class Modern(FlakyEndpoint):
+        def decide(self, body, number):
+            wrong = [name for name in ("max_tokens", "temperature") if name in body]
+            code = {"max_tokens": "unsupported_parameter", "temperature": "unsupported_value"}
+            return {"error": {"message": "no", "param": wrong[0], "code": code[wrong[0]]}} if wrong else 200
+
+    endpoint = Modern(lambda prompt, number: 200)
+    with endpoint.running() as url:
+        assert errors(generator(url).generate([*requests(4), Request("plain", seed=3)])) == [None] * 5
+    assert endpoint.requests == 5 + 2
+    assert endpoint.bodies[-1]["max_completion_tokens"] == 128
+    assert {Knows.form(body) for body in endpoint.bodies if "plain" not in str(body)} == {"json_schema"}
 
 
 def test_the_first_attempt_is_greedy_and_the_second_has_its_seed():
@@ -153,21 +322,63 @@ def test_the_first_attempt_is_greedy_and_the_second_has_its_seed():
     assert {body["messages"][0]["content"] for body in endpoint.bodies} == {"Examples"}
 
 
-def test_requests_and_tokens_per_minute_are_kept():
-    waits: list[float] = []
-    now = 0.0
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"<html>Welcome</html>",
+        b"\xff\xfe",
+        b"[]",
+        b'{"choices": null}',
+        b'{"choices": [{"message": {"content": ["x"]}}]}',
+    ],
+)
+def test_a_reply_of_another_kind_is_unparsable(reply):
+    with FlakyEndpoint(lambda prompt, number: reply).running() as url:
+        assert errors(generator(url).generate(requests(2))) == ["unparsable"] * 2
 
-    async def sleep(seconds: float) -> None:
-        nonlocal now
-        waits.append(seconds)
-        now += seconds
 
-    async def run(limit: RateLimit, calls: int) -> None:
-        for _ in range(calls):
-            await limit.wait(100)
+@pytest.mark.parametrize("usage", [None, "much", {"prompt_tokens": "50"}, {}])
+def test_tokens_are_estimated_where_the_endpoint_counts_none(usage, caplog):
+    with FlakyEndpoint(lambda prompt, number: {"usage": usage}).running() as url:
+        first, _ = generator(url).generate(requests(2))
+    assert first.prompt_tokens == estimate_tokens("Examples" + requests(1)[0].text) == 8
+    assert first.output_tokens == estimate_tokens(GOOD)
+    assert [record.message for record in caplog.records].count(f"{url} reports no usage; its tokens are estimated") == 1
 
-    asyncio.run(run(RateLimit(60, None, sleep, lambda: now), 61))
-    assert now == pytest.approx(60)
-    started = now
-    asyncio.run(run(RateLimit(600, 1_000, sleep, lambda: now), 11))
-    assert now - started == pytest.approx(60)
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [("7", 7), ("86400", 30), ("Fri, 31 Dec 2100 23:59:59 GMT", 30), ("soon", 0), ("-5", 0)],
+)
+def test_the_wait_that_an_endpoint_asks_for_is_kept_by_all_but_not_for_ever(header, expected):
+    time = Time()
+    endpoint = FlakyEndpoint(lambda prompt, number: 429 if number == 1 else 200, header)
+    with endpoint.running() as url:
+        client = OpenAIGenerator(config(url), "Examples", time.sleep, time.clock)
+        assert errors(client.generate(requests(1))) == [None]
+    assert time.now == pytest.approx(expected, abs=0.02)
+
+
+def test_requests_per_minute_are_kept_from_call_to_call():
+    time, endpoint = Time(), FlakyEndpoint(lambda prompt, number: 200)
+    with endpoint.running() as url:
+        client = OpenAIGenerator(config(url, requests_per_minute=60, concurrency=1), "Examples", time.sleep, time.clock)
+        for _ in range(3):
+            client.generate(requests(4))
+    assert time.now == pytest.approx(11)  # twelve requests, a second apart
+
+
+def test_tokens_per_minute_are_kept():
+    time, endpoint = Time(), FlakyEndpoint(lambda prompt, number: 200)
+    each = estimate_tokens("Examples" + requests(1)[0].text) + 128
+    with endpoint.running() as url:
+        settings = config(url, tokens_per_minute=each * 30, requests_per_minute=1_000, concurrency=1)
+        OpenAIGenerator(settings, "Examples", time.sleep, time.clock).generate(requests(4))
+    assert time.now == pytest.approx(6)
+
+
+def test_the_revision_names_url_and_model():
+    one = config("http://127.0.0.1:1/v1")
+    others = [config("http://127.0.0.1:2/v1"), one.model_copy(update={"model": "other"})]
+    assert len({endpoint_revision(each) for each in (one, *others)}) == 3
+    assert endpoint_revision(one) == endpoint_revision(one.model_copy(update={"batch_size": 7}))

@@ -1,15 +1,26 @@
 """vLLM through Ray Data: what a row asks for, what a served row says, and what is told where there is no vLLM."""
 
+import json
+import sys
 from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import ray.cloudpickle as cloudpickle
+import tiny_llama
+from ray.llm._internal.batch import stages
+from ray.llm._internal.batch.stages.base import StatefulStage
+from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF, vLLMOutputData
 
 from ray_tasks.generation import vllm_pipeline
-from ray_tasks.generation.protocol import Generation
+from ray_tasks.generation.protocol import Generation, Request
+from ray_tasks.generation.transformers_backend import token_counter
 from ray_tasks.profiles import writer
 from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import Author
+from ray_tasks.ray_session import ray_session
 from schemas.config import Generator
 from schemas.errors import ModelError
 
@@ -54,13 +65,84 @@ def test_the_settings_are_those_that_ray_knows():
     ("served", "expected"),
     [
         ({"generated_text": "{}", "is_json": True}, Generation("{}", 50, 9)),
-        ({"generated_text": '{"a', "is_json": True}, Generation('{"a', 50, 9, "truncated")),
+        ({"generated_text": '{"a', "is_json": True}, Generation('{"a', 50, 9, "unparsable")),
+        (
+            {"generated_text": '{"a', "is_json": True, "num_generated_tokens": 99},
+            Generation('{"a', 50, 99, "truncated"),
+        ),
         ({"generated_text": "plain", "is_json": False}, Generation("plain", 50, 9)),
         ({"__inference_error__": "too long"}, Generation("", 0, 0, "failed")),
     ],
 )
-def test_a_served_row_is_a_generation(served, expected):
-    assert vllm_pipeline.answered({"num_input_tokens": 50, "num_generated_tokens": 9, **served}) == expected
+def test_a_served_row_is_a_generation_and_the_examples_are_not_counted_again(served, expected):
+    row = {"num_input_tokens": 450, "num_generated_tokens": 9, **served}
+    assert vllm_pipeline.answered(row, shared=400, most=99) == expected
+
+
+def test_a_precision_that_no_gpu_engine_has_is_told():
+    with pytest.raises(ModelError, match="int8 is for CPUs"):
+        vllm_pipeline.processor_settings(CONFIG.model_copy(update={"precision": "int8"}))
+
+
+class Engine(vLLMEngineStageUDF):
+    """Ray's stage around vLLM, with another engine in it: it answers with the parameters that it was given."""
+
+    def __init__(self, data_column, expected_input_keys, model, **_):
+        from transformers import AutoTokenizer
+
+        super(vLLMEngineStageUDF, self).__init__(data_column, expected_input_keys)
+        self.should_continue_on_error, self.engine_kwargs, self.llm = True, {"disable_log_stats": True}, self
+        self._tokenizer = AutoTokenizer.from_pretrained(model)
+
+    async def generate_async(self, row):
+        parameters, tokens = row.pop("sampling_params"), row.pop("tokenized_prompt")
+        if "poison" in row["prompt"]:
+            raise ValueError("longer than the model's context")
+        form = (parameters.get("structured_outputs") or {}).get("json")
+        told = {"seed": parameters.get("seed"), "temperature": parameters["temperature"], "form": form}
+        written = self._tokenizer(json.dumps(told), add_special_tokens=False)["input_ids"]
+        output = vLLMOutputData(
+            prompt=row["prompt"],
+            prompt_token_ids=list(tokens),
+            num_input_tokens=len(tokens),
+            generated_tokens=written,
+            num_generated_tokens=len(written),
+        )
+        request = SimpleNamespace(request_id=0, idx_in_batch=row[self.IDX_IN_BATCH_COLUMN], params=parameters)
+        return request, output.model_dump(), 0.0
+
+    def shutdown(self):
+        pass
+
+
+class Stage(StatefulStage):
+    """Ray's stage without its demand for a GPU."""
+
+    fn: type = Engine
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("seed", [None, 7])
+def test_requests_pass_all_of_rays_stages_with_their_own_parameters(tmp_path, monkeypatch, seed):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setattr(stages, "vLLMEngineStage", Stage)
+    monkeypatch.setattr(vllm_pipeline, "require_vllm", lambda: None)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    path = tiny_llama.write(tmp_path / "model")
+    config = Generator(backend="vllm", path=path, max_new_tokens=300, batch_size=4, actors=1)
+    texts = [f"Movie: {'poison' if n == 5 else 'Stone River'} {n}" for n in range(10)]
+    schemas = [json.dumps({"const": f"label {n}"}) for n in range(10)]
+    requests = [Request(text, schema, seed=seed) for text, schema in zip(texts, schemas, strict=True)]
+    with ray_session():
+        found = dict(vllm_pipeline.vllm_generations(requests, config, "Examples\n\n"))
+    assert sorted(found) == list(range(10))
+    assert found.pop(5) == Generation("", 0, 0, "failed")
+    count = token_counter(path)
+    for number, generation in found.items():
+        told = {"seed": seed, "temperature": 0.0 if seed is None else 0.7, "form": schemas[number]}
+        assert (json.loads(generation.text), generation.error) == (told, None)
+        assert abs(generation.prompt_tokens - count(texts[number])) <= 1  # a token may span both
+        assert generation.output_tokens == count(json.dumps(told))
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
