@@ -37,12 +37,19 @@ def vllm_generations(
         preprocess=lambda row: asked(row, config, examples),
         postprocess=lambda row: {name: row[name] for name in KEPT},
     )
-    rows = [{"number": n, "text": r.text, "schema": r.schema, "seed": r.seed} for n, r in enumerate(requests)]
     try:
-        for row in processor(ray.data.from_items(rows)).iter_rows():
+        for row in processor(ray.data.from_items(rows_of(requests))).iter_rows():
             yield int(row["number"]), answered(row, shared, config.max_new_tokens)
     except ray.exceptions.RayError as error:
         raise ModelError(f"generator.backend: vllm failed with the model in {config.path}: {error}") from error
+
+
+def rows_of(requests: Sequence[Request]) -> list[dict[str, Any]]:
+    """Requests as rows without nulls: Ray Data would make floats of the seeds beside them."""
+    return [
+        {"number": n, "text": r.text, "schema": r.schema, "greedy": r.seed is None, "seed": r.seed or 0}
+        for n, r in enumerate(requests)
+    ]
 
 
 def processor_settings(config: GeneratorConfig) -> dict[str, Any]:
@@ -63,13 +70,11 @@ def processor_settings(config: GeneratorConfig) -> dict[str, Any]:
 
 def asked(row: Mapping[str, Any], config: GeneratorConfig, examples: str) -> dict[str, Any]:
     """A row as the engine wants it: the whole prompt and its own sampling parameters."""
-    greedy = row["seed"] is None
     parameters: dict[str, Any] = {
-        "temperature": 0.0 if greedy else config.temperature,
+        "temperature": 0.0 if row["greedy"] else config.temperature,
+        "seed": row["seed"],  # of no effect at temperature 0
         "max_tokens": config.max_new_tokens,
     }
-    if not greedy:
-        parameters["seed"] = int(row["seed"])
     if row["schema"]:
         parameters["structured_outputs"] = {"json": row["schema"]}
     else:

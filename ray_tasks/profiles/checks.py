@@ -8,11 +8,12 @@ from ray_tasks.profiles import grounding
 from ray_tasks.profiles.answers import Claim, ItemAnswer, UserAnswer, dislike_claims, like_claims, parse
 from ray_tasks.profiles.evidence import Evidence
 from ray_tasks.profiles.protected import infers_protected_trait
+from ray_tasks.profiles.text import CODE
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """Why an output is not a profile, in one term: a problem of form, of grounding, or `protected_trait`."""
+    """Why an output is not a profile, in one term: a problem of form, of grounding, `code` or `protected_trait`."""
 
     reason: str
 
@@ -84,6 +85,8 @@ def distinct(labels: Sequence[str]) -> list[str]:
 
 def _problem(sentences: Sequence[str], evidence: Evidence, grounds: Grounds) -> str | None:
     """The first check of a free text that fails: grounding, then protected traits."""
+    if any(code not in evidence.title for sentence in sentences for code in CODE.findall(sentence)):
+        return "code"
     found = grounding.problem(
         sentences,
         evidence.text,

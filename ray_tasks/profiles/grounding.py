@@ -6,12 +6,10 @@ measured on outputs labelled by hand: docs/adr/0016-grounding.md.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
-from typing import Any
 
+from ray_tasks.profiles import originality
 from ray_tasks.profiles.induction import lexicon
 from ray_tasks.profiles.text import words
 from ray_tasks.profiles.vocabulary import stems
@@ -32,31 +30,25 @@ REASONS = (
 )
 """Terms of what may be wrong with a text, in the order of the checks."""
 
-LONGEST, LANGUAGE_FROM = 300, 40
-"""Characters of the longest sentence; characters from which a text's language can be told."""
+LONGEST = 300
+"""Characters of the longest sentence."""
 
-RETOLD = 0.25
+RETOLD = 0.4
 """Share of a text's words that need not be those of evidence which tells what happens: it may be put differently."""
 
-NUMBERS = dict(
-    zip(
-        ("two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty eighty").split(),
-        (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 20, 30, 40, 50, 60, 80),
-        strict=True,
-    )
-)
+OTHERS = ("everyday", "plot", "plain")
+"""Lists of the lexicon that are no claims."""
 
-_ORDERS = re.compile(r"\b(ignore|disregard|forget)\b.{0,40}\b(instruction|prompt|rule)|\bsystem prompt\b|\bas an ai\b")
-_LABELS = re.compile(
-    r"\b(Facts|Recent|Earlier|Disliked|Often|Said|Reviews?|Like|Profile|Item|Summary|Audience|Themes):"
-)
-_LISTED = re.compile(r"\w \([\w' -]+(, [\w' -]+)*\)|^[A-J] [A-Z]")
-_QUOTED = re.compile(r"[\"\u201c\u2018]([^\"\u201d\u2019]{2,60})[\"\u201d\u2019]|(?<=such as )([^.]+)")
-_NAME = re.compile(r"(?:(?<=[a-z,;] )|(?<=^)|(?<=\())[A-Z][\w'-]*(?: (?:(?:of|the|and|in|a) )*[A-Z][\w'-]*)*")
+_DIGITS = "2 3 4 5 6 7 8 9 10 11 12 20 30 40 50 60 70 80 90"
+_SPELT = "two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty "
+NUMBERS = dict(zip(words(_SPELT + "ninety"), _DIGITS.split(" "), strict=True))
+"""Number words; `one` is rather a pronoun."""
+
+_QUOTED = re.compile(r"[\"\u201c\u2018]([^\"\u201d\u2019]{2,60})[\"\u201d\u2019]")
+_NAME = re.compile(r"(?:^|(?<=[a-z,;(] )|(?<=\())[A-Z][\w'-]*(?: (?:(?:of|the|and|in|a) )*[A-Z][\w'-]*)*")
 _HAPPENS = re.compile(r"\b(movie|film|story|book|game|man|woman|boy|one) (who|whose|where)\b")
-_PRAISE = re.compile(r"\bpraised for ([^.;]+)")
 _LATELY = re.compile(r"\b(lately|recently)\b", re.IGNORECASE)
-_EXAMPLE = re.compile(r"(?:lately|recently) (.+?),? such as ([^.]+)", re.IGNORECASE)
+_SUCH_AS = re.compile(r"(.*?),? such as ([^.]+(?:\.[^.]+)*)", re.IGNORECASE)
 _PIECE = re.compile(r"(?:^|; |: )[A-Z] ([^;]+?) \(([^()]*)\)(?=;|$)", re.MULTILINE)
 
 
@@ -80,24 +72,31 @@ def problem(
     rules = (
         ("empty", lambda: not texts or any(len(words(text)) < 2 for text in texts)),
         ("too_long", lambda: any(len(text) > LONGEST for text in texts)),
-        ("repetition", lambda: any(_repeats(text, vocabulary) for text in texts) or _same(texts)),
-        ("wrong_language", lambda: _is_foreign(whole, told)),
-        ("copied_example", lambda: _copies(texts, told, shots)),
-        ("echoed_prompt", lambda: any(_echoes(text, evidence) for text in texts)),
+        (
+            "repetition",
+            lambda: (
+                any(originality.repeats(_apart(text, own, title), vocabulary) for text, own in pairs)
+                or originality.alike(texts)
+            ),
+        ),
+        ("wrong_language", lambda: originality.is_foreign(whole, told)),
+        ("copied_example", lambda: originality.copies(texts, told, shots)),
+        ("echoed_prompt", lambda: any(originality.echoes(text, told) for text in texts)),
         ("ungrounded_number", lambda: any(_numbers(text) - _numbers(own) for text, own in pairs)),
         ("ungrounded_title", lambda: any(not _has(own, part) for text, own in pairs for part in _titles(text))),
-        ("ungrounded_name", lambda: any(not _has(own, part) for text, own in pairs for part in _names(text, own))),
-        ("ungrounded_genre", lambda: any(_claims(*pair, vocabulary) or _mistyped(*pair) for pair in pairs)),
+        ("ungrounded_name", lambda: any(_misnames(*pair) for pair in pairs)),
+        ("ungrounded_genre", lambda: any(_claims(*pair, vocabulary) or _is_mistyped(*pair) for pair in pairs)),
         ("ungrounded_plot", lambda: any(_invents(*pair, is_told) for pair in pairs)),
         ("off_topic", lambda: _is_off(texts[0], told)),
     )
     return next((reason for reason, is_wrong in rules if is_wrong()), None)
 
 
+@lru_cache(1_000)
 def words_to_avoid(evidence: str, vocabulary: frozenset[str], is_told: bool) -> frozenset[str]:
     """Words that would claim what the evidence does not say: other genres, kinds of things, moods, and plots."""
     known = _parts(evidence)
-    claims = frozenset().union(*_groups().values()) - _implied(known)
+    claims = frozenset().union(*_groups().values()) - _implied(known) - frozenset(lexicon("grounding")["everyday"])
     plot = frozenset() if is_told else frozenset(lexicon("grounding")["plot"])
     return frozenset(word for word in vocabulary | claims | plot if not _is_known(word, known))
 
@@ -105,7 +104,7 @@ def words_to_avoid(evidence: str, vocabulary: frozenset[str], is_told: bool) -> 
 @cache
 def _groups() -> dict[str, frozenset[str]]:
     """Words that are claimed together, by name of the group; and every mood, which the words of its group speak for."""
-    groups = {name: frozenset(some) for name, some in lexicon("grounding").items() if name not in ("plot", "plain")}
+    groups = {name: frozenset(some) for name, some in lexicon("grounding").items() if name not in OTHERS}
     return groups | {f"mood {mood}": frozenset([mood]) for mood in lexicon("moods")}
 
 
@@ -153,47 +152,94 @@ def _about(sentence: str, told: str) -> str:
     )
 
 
-def _repeats(sentence: str, vocabulary: frozenset[str]) -> bool:
-    """A content word three times, a theme or a pair of words twice, or a word twice around `and` or a blank."""
-    found = words(sentence)
-    content = Counter(word for word in found if len(word) > 3 and word not in ("enjoy", "people", "such", "with"))
-    function = {"the", "and", "with", "from", "that", "for", "who", "are", "has", "enjoy", "people", "game", "games"}
-    pairs = Counter(pair for pair in pairwise(found) if not set(pair) & function and min(map(len, pair)) > 2)
-    around = zip(found, found[1:], found[2:], strict=False)
-    return (
-        any(count >= 3 or (count == 2 and word in vocabulary) for word, count in content.items())
-        or any(count >= 2 for count in pairs.values())
-        or any(a == b for a, b in pairwise(found))
-        or any(a == c and b in ("and", "or") for a, b, c in around)
-    )
+def _numbers(text: str) -> frozenset[str]:
+    """Numbers in digits, with the decades of years: `1994` speaks for `1990s` and `90s`, `seven` for `7`."""
+    found = {number.replace(",", "") for number in re.findall(r"\d+(?:,\d{3})*(?:s\b)?", text)}
+    found |= {NUMBERS[word] for word in words(text) if word in NUMBERS}
+    decades = {f"{number[at:3]}0s" for number in found if re.fullmatch(r"\d{4}", number) for at in (0, 2)}
+    return frozenset(found | decades)
 
 
-def _same(texts: Sequence[str]) -> bool:
-    return len({text.strip().lower() for text in texts}) < len(texts)
+def _titles(text: str) -> list[str]:
+    """What a text quotes or gives as examples."""
+    found = _SUCH_AS.match(text)
+    return _QUOTED.findall(text) + (re.split(r", (?:and )?| and ", found[2].strip(" .")) if found else [])
 
 
-def _copies(texts: Sequence[str], own: str, shots: Sequence[str]) -> bool:
-    """A whole sentence of an example, or an example's title that is not the entity's own."""
-    lowered = own.lower()
-    examples = {quoted.lower() for shot in shots for quoted in re.findall(r'"([^"]{20,})"', shot)}
-    titles = {found for shot in shots for found in _shot_titles(shot)}
-    said = [text.lower().strip() for text in texts]
-    return any(s in examples for s in said) or any(t in s and t not in lowered for s in said for t in titles)
+def _has(own: str, part: str) -> bool:
+    """Whether evidence has a phrase, its article left out; common words need none."""
+    phrase = stems(re.sub(r"^(the|an?) ", "", part, flags=re.IGNORECASE))
+    return f" {phrase} " in f" {stems(own)} " or (part.islower() and not _unknown(part, own))
 
 
-@cache
-def _shot_titles(shot: str) -> frozenset[str]:
-    """Titles that an example names: of its item, or of the items that its person chose."""
-    lines = shot.split("Profile:", maxsplit=1)[0].splitlines()
-    listed = [part for line in lines for part in line.split(": ", 1)[-1].split("; ")]
-    cleaned = (re.sub(r"^[A-Z] |\s*\(.*\)$", "", part).strip().lower() for part in listed)
-    return frozenset(title for title in cleaned if title.count(" ") >= 1 and "," not in title)
+def _misnames(text: str, own: str) -> bool:
+    """Whether a text has a capitalised word that evidence has not. A capital at the start makes none."""
+    for found in _NAME.finditer(text):
+        parts = found[0].split()
+        if found.start() == 0 and (len(parts) == 1 or parts[0].lower() in _harmless()):
+            parts = parts[1:]
+        if _unknown(" ".join(parts), own, shortest=2):
+            return True
+    return False
 
 
-def _echoes(text: str, evidence: str) -> bool:
-    """The prompt's own labels, its way to list items, five words of it as they stand, or an item's orders."""
-    if _LABELS.search(text) or _LISTED.search(text) or _ORDERS.search(text.lower()):
+def _apart(text: str, own: str, title: str) -> str:
+    """A text without the titles of evidence, which may say a word twice."""
+    found = _SUCH_AS.match(text)
+    text = found[1] if found and _has(own, found[2]) else text
+    return text.replace(title, "") if title else text
+
+
+def _claims(text: str, own: str, vocabulary: frozenset[str]) -> bool:
+    """Whether a text brings up a genre, kind or mood that the evidence does not speak for."""
+    return bool(words_to_avoid(own, vocabulary, is_told=True) & _parts(text))
+
+
+def _is_mistyped(text: str, own: str) -> bool:
+    """Whether `drama, such as Alien` names an item of evidence that is none of these."""
+    found = _SUCH_AS.match(text)
+    if not found:
+        return False
+    said, title = set(stems(found[1]).split()), stems(found[2].strip(" ."))
+    listed = [set(stems(labels).split()) for name, labels in _PIECE.findall(own) if title in stems(name)]
+    return bool(listed) and not any(labels & said for labels in listed)
+
+
+def _invents(text: str, own: str, is_told: bool) -> bool:
+    """Whether a text has words that neither evidence nor the common words of profiles account for."""
+    if _blames(text, own) or {"i", "me", "my"} & set(words(text)) - set(words(own)):
         return True
-    told, said = (re.findall(r"[\w'-]+", part.lower()) for part in (evidence, text))
-    runs = {tuple(told[at : at + 9]) for at in range(len(told) - 8)}
-    return any(tuple(said[at : at + 9]) in runs for at in range(len(said) - 8))
+    unknown = _unknown(text, own)
+    if is_told:
+        return len(unknown) > RETOLD * len([word for word in words(text) if len(word) > 2])
+    plot = {word for word in lexicon("grounding")["plot"] if not _is_known(word, _parts(own))}
+    return bool(unknown or plot & _parts(text) or _HAPPENS.search(text))
+
+
+def _blames(text: str, own: str) -> bool:
+    """Whether a text praises what reviews criticise."""
+    praised, criticised = re.search(r"praised for ([^.;]+)", text), re.search(r"criticised ([^;\n]+)", own)
+    return bool(praised and criticised and set(words(praised[1])) & set(words(criticised[1])) - _harmless())
+
+
+def _unknown(text: str, own: str, shortest: int = 3) -> list[str]:
+    """Words of a text that neither evidence, nor what it implies, nor the common words of profiles account for."""
+    known = _parts(own)
+    allowed, beginnings = _implied(known) | _harmless(), {word[:6] for word in known}
+    return [
+        word
+        for word in words(text)
+        if len(word) >= shortest
+        and not _is_known(word, known | allowed)
+        and not (len(word) > 6 and word[:6] in beginnings)
+        and not all(_is_known(part, known | allowed) for part in word.split("-"))
+    ]
+
+
+def _is_off(sentence: str, own: str) -> bool:
+    """Whether a sentence shares no content word with the evidence."""
+    known, said = (
+        {word[:5] for word in words(text.replace("-", " ")) if len(word) > 2 and word not in _harmless()}
+        for text in (own, sentence)
+    )
+    return not known & said

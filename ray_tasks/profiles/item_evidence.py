@@ -6,7 +6,7 @@ from typing import Any
 from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.evidence import Evidence, Piece, within_budget
 from ray_tasks.profiles.privacy import scrub
-from ray_tasks.profiles.text import as_data, document_fields, natural_title, words
+from ray_tasks.profiles.text import as_data, document_fields, is_order, natural_title, words
 from ray_tasks.profiles.vocabulary import Vocabulary
 
 TITLE, FACT, FACTS = 90, 200, 240
@@ -47,7 +47,7 @@ def item_evidence(
     moods = vocabulary.found_in(f"{document['document']} {said}", "mood", document["categories"])
     return Evidence(
         entity_id=item_id,
-        title=title,
+        title="" if is_order(title) else title,
         lines=_lines(as_data(kind, 30).capitalize() or "Item", title, kept),
         pieces=kept,
         themes=tuple(dict.fromkeys([*stated, *like]))[:MOST_THEMES],

@@ -26,6 +26,16 @@ _FIELD = re.compile(r"(?:^|\. )([A-Za-z][A-Za-z0-9_ ]{0,30}): ")
 _ARTICLE = re.compile(r"^(.*\S), (The|A|An|Les?|La|Das|Der|Die|El|Il)( \(.*\))?$")
 
 
+CODE = re.compile(r"\b(?=[A-Z0-9-]*\d)(?=[A-Z0-9-]*[A-Z]{2})[A-Z0-9]{2,}(?:-[A-Z0-9]+)+\b")
+"""A code such as a key or a token: it is no word of a sentence about an item."""
+
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget|override|repeat|reveal|print)\b.{0,40}"
+    r"\b(?:instruction|prompt|rule|format|token|password|secret|after me)|\bsystem prompt\b|\bas an ai\b",
+    re.IGNORECASE,
+)
+
+
 def as_data(text: str, characters: int) -> str:
     """One line of plain text, at most `characters` long, without markers of the prompt or of the model's format.
 
@@ -38,6 +48,11 @@ def as_data(text: str, characters: int) -> str:
     if len(text) <= characters:
         return text
     return text[: characters + 1].rsplit(" ", 1)[0][:characters].rstrip(" ,;:.")
+
+
+def is_order(text: str) -> bool:
+    """Whether a text speaks to a model instead of naming something: it may be evidence, but is never quoted."""
+    return bool(_ORDER.search(text) or CODE.search(text))
 
 
 def natural_title(title: str) -> str:

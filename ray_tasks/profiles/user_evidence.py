@@ -9,7 +9,7 @@ from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.evidence import Evidence, Piece, within_budget
 from ray_tasks.profiles.privacy import scrub
 from ray_tasks.profiles.tastes import Opinions, avoided, distinctive, opinions, strengths
-from ray_tasks.profiles.text import as_data, natural_title
+from ray_tasks.profiles.text import as_data, is_order, natural_title
 
 RECENT, EARLIER, DISLIKED, REVIEWS, WISHES = 4, 4, 2, 1, 2
 """Items of each role that a prompt names at most, own reviews and stated wishes that it quotes."""
@@ -85,6 +85,7 @@ def user_evidence(
 def _item(catalogue: Catalogue, role: str, item_id: str, order: Sequence[str]) -> Piece:
     place = catalogue.places[item_id]
     title = as_data(natural_title(catalogue.titles[place]), 45).replace(";", ",")
+    title = "an item" if is_order(title) or not title else title
     rank = {label: at for at, label in enumerate(order)}
     themes = sorted(catalogue.themes[place], key=lambda label: (rank.get(label, len(rank)), label))[:PER_ITEM]
     return Piece(role, f"{title} ({', '.join(themes)})" if themes else title, item_id, labels=tuple(themes))

@@ -7,13 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 import ray.cloudpickle as cloudpickle
+import ray.data.llm
 import tiny_llama
 from ray.llm._internal.batch import stages
 from ray.llm._internal.batch.stages.base import StatefulStage
 from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF, vLLMOutputData
 
-from ray_tasks.generation import vllm_pipeline
+from ray_tasks.generation import transformers_backend, vllm_pipeline
 from ray_tasks.generation.protocol import Generation, Request
 from ray_tasks.generation.transformers_backend import token_counter
 from ray_tasks.profiles import writer
@@ -29,7 +31,8 @@ SCHEMA = '{"type": "object"}'
 
 
 def row(seed=None, schema=SCHEMA) -> dict:
-    return {"number": 4, "text": "Movie: Stone River", "schema": schema, "seed": seed}
+    (found,) = vllm_pipeline.rows_of([Request("Movie: Stone River", schema, seed=seed)])
+    return found
 
 
 def test_a_row_asks_with_the_examples_first_and_its_own_schema():
@@ -37,6 +40,7 @@ def test_a_row_asks_with_the_examples_first_and_its_own_schema():
     assert found["prompt"] == "Examples\n\nMovie: Stone River"
     assert found["sampling_params"] == {
         "temperature": 0.0,
+        "seed": 0,
         "max_tokens": 99,
         "structured_outputs": {"json": SCHEMA},
     }
@@ -122,8 +126,7 @@ class Stage(StatefulStage):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("seed", [None, 7])
-def test_requests_pass_all_of_rays_stages_with_their_own_parameters(tmp_path, monkeypatch, seed):
+def test_requests_pass_all_of_rays_stages_with_their_own_parameters(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.setattr(stages, "vLLMEngineStage", Stage)
     monkeypatch.setattr(vllm_pipeline, "require_vllm", lambda: None)
@@ -131,18 +134,31 @@ def test_requests_pass_all_of_rays_stages_with_their_own_parameters(tmp_path, mo
     path = tiny_llama.write(tmp_path / "model")
     config = Generator(backend="vllm", path=path, max_new_tokens=300, batch_size=4, actors=1)
     texts = [f"Movie: {'poison' if n == 5 else 'Stone River'} {n}" for n in range(10)]
-    schemas = [json.dumps({"const": f"label {n}"}) for n in range(10)]
-    requests = [Request(text, schema, seed=seed) for text, schema in zip(texts, schemas, strict=True)]
+    schemas = [json.dumps({"const": f"label {n}"}) if n % 3 else "" for n in range(10)]
+    requests = [Request(texts[n], schemas[n], seed=n if n % 2 else None) for n in range(10)]
     with ray_session():
         found = dict(vllm_pipeline.vllm_generations(requests, config, "Examples\n\n"))
     assert sorted(found) == list(range(10))
     assert found.pop(5) == Generation("", 0, 0, "failed")
     count = token_counter(path)
     for number, generation in found.items():
-        told = {"seed": seed, "temperature": 0.0 if seed is None else 0.7, "form": schemas[number]}
+        seed = requests[number].seed
+        told = {"seed": seed or 0, "temperature": 0.0 if seed is None else 0.7, "form": schemas[number] or None}
         assert (json.loads(generation.text), generation.error) == (told, None)
         assert abs(generation.prompt_tokens - count(texts[number])) <= 1  # a token may span both
         assert generation.output_tokens == count(json.dumps(told))
+
+
+def test_an_engine_that_does_not_start_is_a_clear_error(monkeypatch):
+    def fails(_):
+        raise ray.exceptions.RayActorError(error_msg="out of GPU memory")
+
+    monkeypatch.setattr(vllm_pipeline, "require_vllm", lambda: None)
+    monkeypatch.setattr(transformers_backend, "token_counter", lambda path: len)
+    monkeypatch.setattr(ray.data.llm, "build_processor", lambda *_, **__: fails)
+    monkeypatch.setattr(ray.data, "from_items", list)
+    with pytest.raises(ModelError, match=r"vllm failed with the model in /models/some: .*out of GPU memory"):
+        list(vllm_pipeline.vllm_generations([Request("a")], CONFIG, ""))
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
