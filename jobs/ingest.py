@@ -96,7 +96,8 @@ def judge(sources: Sources, raw: dict[str, DataFrame], as_of: datetime) -> dict[
     judged = {"items": _unique("items", typed_rows.items(raw["items"], sources.items), F.asc("title"))}
     events = typed_rows.interactions(raw["interactions"], sources.interactions, as_of)
     events = typed_rows.without_unknown_items(events, judged["items"])
-    strongest = (F.desc("weight"), F.desc_nulls_last("rating"), F.asc_nulls_last("event_type"))
+    told = (F.desc_nulls_last(F.length("review")), F.asc("review"))  # of copies, the one that says most
+    strongest = (F.desc("weight"), F.desc_nulls_last("rating"), *told, F.asc_nulls_last("event_type"))
     judged["interactions"] = _unique("interactions", events, *strongest)
     if sources.users and "users" in raw:
         judged["users"] = _unique("users", typed_rows.users(raw["users"], sources.users))

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_tasks.profiles.aspects import by_item, item_review, judged_aspects
-from ray_tasks.profiles.induction import induce, read_edits
+from ray_tasks.profiles.induction import induce
 from ray_tasks.profiles.vocabulary import KINDS, Vocabulary, rows
+from ray_tasks.profiles.vocabulary_edits import Edits, read_edits
 from schemas.night import Task, night_task, task_arguments
 from schemas.stage_files import write_rows
 from schemas.tables import TABLES
@@ -24,29 +25,37 @@ def main() -> None:
 
 def write_vocabularies(task: Task) -> None:
     """Publish `vocabularies` and `item_reviews`."""
+    config = task.config.vocabulary
+    edits = read_edits(config.path) if config.path else Edits()
     documents = task.read("item_documents").read().to_pylist()
     reviews = training_reviews(task)
     texts = by_item(reviews)
     previous = task.previous("vocabularies")
     earlier = Vocabulary.from_table(previous.read()) if previous else Vocabulary(())
-    path = task.config.vocabulary.path
-    judged = judged_aspects(row["review"] for row in reviews)
-    vocabulary = induce(documents, judged, task.config.vocabulary, earlier, read_edits(path) if path else None)
+    vocabulary = induce(documents, judged_aspects(texts), config, earlier, edits)
     found = [item_review(item_id, texts[item_id], vocabulary) for item_id in sorted(texts)]
     for name, kept in (("vocabularies", rows(vocabulary)), ("item_reviews", found)):
         stage = task.stage(name)
         write_rows(stage, pa.Table.from_pylist(kept, schema=TABLES[name].schema))
         task.publish(stage)
+    task.counters.update(counters(vocabulary, earlier, found))
+    log.info("vocabulary: %s; %s reviews of %s items", task.counters["labels"], f"{len(reviews):,}", f"{len(found):,}")
+
+
+def counters(vocabulary: Vocabulary, earlier: Vocabulary, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Labels per kind, what became of the earlier ones, and what the reviews gave."""
     known = {(one.kind, one.label) for one in earlier.entries}
     now = {(one.kind, one.label) for one in vocabulary.entries}
-    task.counters.update(
-        labels={kind: len(vocabulary.labels(kind)) for kind in KINDS},
-        added=len(now - known),
-        removed=len(known - now),
-        reviews=len(reviews),
-        reviewed_items=len(found),
-    )
-    log.info("vocabulary: %s; %s reviews", task.counters["labels"], f"{len(reviews):,}")
+    return {
+        "labels": {kind: len(vocabulary.labels(kind)) for kind in KINDS},
+        "kept": len(now & known),
+        "added": len(now - known),
+        "removed": len(known - now),
+        "reviews": sum(row["n_reviews"] for row in found),
+        "reviewed_items": len(found),
+        "aspects": sum(len(row["aspects"]) for row in found),
+        "snippets": sum(len(row["snippets"]) for row in found),
+    }
 
 
 def training_reviews(task: Task) -> list[dict[str, Any]]:

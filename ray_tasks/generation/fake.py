@@ -41,4 +41,4 @@ def _instance(schema: dict[str, Any], name: str, named: str) -> Any:
         return {key: _instance(part, key, named) for key, part in schema["properties"].items()}
     if schema["type"] == "array":
         return [_instance(schema["items"], name, named)]
-    return f"{LEADS.get(name, 'A title known for')} {named}."[: schema.get("maxLength", 10_000)]
+    return f"{LEADS.get(name, 'A mix of')} {named}."[: schema.get("maxLength", 10_000)]

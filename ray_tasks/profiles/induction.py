@@ -7,36 +7,31 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
 import yaml
 
-from ray_tasks.profiles.text import document_fields
-from ray_tasks.profiles.vocabulary import KINDS, Label, Vocabulary, stems, tokens
+from ray_tasks.profiles.telling_terms import description, telling_terms
+from ray_tasks.profiles.vocabulary import KINDS, Label, Vocabulary, parts, stems
+from ray_tasks.profiles.vocabulary_edits import LONGEST, SHORTEST, Edits
 from schemas.config import Vocabulary as VocabularyConfig
-from schemas.errors import ConfigError
 
 COMMON = 0.6
 """A category on a larger share of the items tells nothing about one of them."""
 
-RARE_TERM, COMMON_TERM = 0.003, 0.08
-"""Shares of documents between which a term is neither an accident nor a commonplace."""
+LOYALTY = 1.25
+"""Where labels compete for a place, one that the night before had weighs so much more than a newcomer."""
 
-CONTRAST = 2.0
-"""A term is telling when some category has it this many times as often as the whole catalogue."""
-
-WORD = r"\b[a-z][a-z-]{3,}\b"
-
-NAME_SHARE = 0.5
-"""Words that are capitalised more often than this inside sentences are names."""
+_WELL_FORMED = re.compile(r"[^\W_](?:[\w '&+./-]*[\w+])?(?<!_)")
+_YEAR = re.compile(r"(?:1[89]|20)?\d0'?s|(?:1[89]|20)\d\d(?: ?- ?(?:1[89]|20)?\d\d)?")
+_MOST_WORDS = 5
 
 Row = Mapping[str, Any]
 
 
 @cache
 def lexicon(name: str) -> dict[str, tuple[str, ...]]:
-    """A shipped lexicon: label -> terms."""
+    """A shipped lexicon, `moods` or `aspects`: label -> terms, the label one of them."""
     text = (files("ray_tasks") / "lexicons" / f"{name}.yaml").read_text(encoding="utf-8")
-    return {label: tuple(terms) for label, terms in yaml.safe_load(text).items()}
+    return {label: tuple(dict.fromkeys((label, *terms))) for label, terms in yaml.safe_load(text).items()}
 
 
 def induce(
@@ -44,174 +39,104 @@ def induce(
     reviewed: Mapping[str, int],
     config: VocabularyConfig,
     earlier: Vocabulary = Vocabulary(()),  # noqa: B008 - frozen
-    edits: Mapping[str, Any] | None = None,
+    edits: Edits = Edits(),  # noqa: B008 - frozen
 ) -> Vocabulary:
     """The vocabulary of a night: what the catalogue supports, what earlier nights had, what the user says.
 
-    `documents` are rows of `item_documents`; `reviewed` counts the reviews that judge each aspect; `edits` is the
-    user's file. A label needs `min_items` items to come in, and half of them to stay, so that small changes of the
-    catalogue do not churn it.
+    `documents` are rows of `item_documents`; `reviewed` counts the reviews that judge each aspect. A label needs
+    `min_items` items (reviews) to come in, and half of them to stay, so that small changes of the catalogue do not
+    churn it.
     """
+    known = {kind: edits.of(kind).known(set(earlier.labels(kind))) for kind in KINDS}
     supported = {
-        "theme": [*_categories(documents), *_terms(documents)],
-        "mood": _moods(documents),
-        "aspect": [Label("aspect", a, lexicon("aspects").get(a, (a,)), n, "review") for a, n in reviewed.items()],
+        "theme": [
+            _supported(_categories(documents, known["theme"]), known["theme"], config),
+            _supported(_terms(documents, known["theme"]), known["theme"], config),
+        ],
+        "mood": [_supported(_moods(documents), known["mood"], config)],
+        "aspect": [_supported(_aspects(reviewed), known["aspect"], config)],
     }
     most = {"theme": config.themes, "mood": config.moods, "aspect": config.aspects}
-    kept: list[Label] = []
+    labels: list[Label] = []
     for kind in KINDS:
-        known = set(earlier.labels(kind))
-        enough = [
-            one
-            for one in supported[kind]
-            if one.n_items >= (config.min_items / 2 if one.label in known else config.min_items)
-        ]
-        # A label that the night before had goes before a newcomer with a little more support.
-        ranked = sorted(enough, key=lambda one: (-one.n_items * (1.25 if one.label in known else 1), one.label))
-        kept += _distinct(ranked)[: most[kind]]
-    return Vocabulary(tuple(_edited(kept, edits or {}, documents)))
+        ranked = [label for group in supported[kind] for label in group]
+        kept = edits.of(kind).applied(_distinct(ranked))[: most[kind]]
+        labels += _with_own(kept, kind, edits, documents)
+    return Vocabulary(tuple(labels))
+
+
+def _supported(found: Mapping[Label, float], known: set[str], config: VocabularyConfig) -> list[Label]:
+    """Labels with enough support, the strongest first, ties by name."""
+    enough = [one for one in found if one.n_items >= config.min_items / (2 if one.label in known else 1)]
+    return sorted(enough, key=lambda one: (-found[one] * (LOYALTY if one.label in known else 1), one.label))
 
 
 def _distinct(labels: Sequence[Label]) -> list[Label]:
     """One label per stem: of `comedy` and `comedies` the first."""
     found: dict[str, Label] = {}
     for one in labels:
-        if 2 <= len(one.label) <= 40 and re.search(r"[^\W\d_]", one.label):
-            found.setdefault(stems(one.label), one)
+        found.setdefault(stems(one.label), one)
     return list(found.values())
 
 
-def _categories(documents: Sequence[Row]) -> list[Label]:
+def category_label(category: str) -> str | None:
+    """A category as a label: lower case, tidy; None for years and for what is no short name of something."""
+    label = " ".join(category.lower().replace("\u2019", "'").split()).strip(" .,'-&/")
+    if not SHORTEST <= len(label) <= LONGEST or label.count(" ") >= _MOST_WORDS or not _WELL_FORMED.fullmatch(label):
+        return None
+    return label if re.search(r"[^\W\d_]", label) and not _YEAR.fullmatch(label) else None
+
+
+def _categories(documents: Sequence[Row], known: set[str]) -> dict[Label, float]:
     counts = Counter(
-        label for row in documents for label in {" ".join(tokens(category)) for category in row["categories"]}
+        label
+        for row in documents
+        for label in {category_label(part) for category in row["categories"] for part in parts(category)}
+        if label
     )
     most = COMMON * len(documents)
-    return [Label("theme", label, (label,), n, "category") for label, n in counts.items() if label and n <= most]
+    return {
+        Label("theme", label, (label,), n, "category"): float(n)
+        for label, n in counts.items()
+        if n <= most * (LOYALTY if label in known else 1)
+    }
 
 
-def _moods(documents: Sequence[Row]) -> list[Label]:
+def _terms(documents: Sequence[Row], known: set[str]) -> dict[Label, float]:
+    strengths = telling_terms(documents, known)
+    own = Vocabulary(tuple(Label("theme", term, (term,)) for term in strengths))
+    counts = Counter(label for row in documents for label in own.found_in(description(row), "theme"))
+    return {Label("theme", term, (term,), counts[term], "term"): value for term, value in strengths.items()}
+
+
+def _moods(documents: Sequence[Row]) -> dict[Label, float]:
     moods = Vocabulary(tuple(Label("mood", label, terms) for label, terms in lexicon("moods").items()))
-    counts = Counter(label for row in documents for label in moods.found_in(row["document"], "mood", row["categories"]))
-    return [Label("mood", label, lexicon("moods")[label], n, "lexicon") for label, n in counts.items()]
-
-
-def _terms(documents: Sequence[Row]) -> list[Label]:
-    """Words and pairs of words of descriptions that are telling of some category, without names and numbers."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    texts = [
-        " . ".join(text for name, text in document_fields(row["document"])[1:] if len(text) > 60) for row in documents
-    ]
-    if sum(map(bool, texts)) < 50:
-        return []
-    names = _names(texts)
-    count = CountVectorizer(
-        binary=True,
-        ngram_range=(1, 2),
-        stop_words="english",
-        min_df=max(5, int(RARE_TERM * len(texts))),
-        max_df=COMMON_TERM,
-        token_pattern=WORD,
+    # Titles are left out: the War of the Roses is no epic.
+    counts = Counter(
+        label for row in documents for label in moods.found_in(description(row), "mood", row["categories"])
     )
-    try:
-        found = count.fit_transform(texts).tocsc()
-    except ValueError:
-        return []  # no term is frequent enough
-    categories = [{" ".join(tokens(c)) for c in row["categories"]} for row in documents]
-    contrast = _contrast(found, categories)
-    support = np.asarray(found.sum(axis=0)).ravel()
-    own = {stems(c) for some in categories for c in some}
-    return [
-        Label("theme", term, (term,), int(support[at]), "term")
-        for at, term in enumerate(count.get_feature_names_out())
-        if contrast[at] >= CONTRAST and not names & set(term.split()) and stems(term) not in own
-    ]
+    return {Label("mood", one.label, one.terms, n, "lexicon"): n for one in moods.entries if (n := counts[one.label])}
 
 
-def _contrast(found: Any, categories: Sequence[set[str]]) -> Any:
-    """Per term the highest ratio of its rate in a category of 20 or more items to its rate in the catalogue."""
-    overall = (np.asarray(found.sum(axis=0)).ravel() + 1) / (found.shape[0] + 1)
-    rows = found.tocsr()
-    best = np.ones(found.shape[1])
-    for category in sorted({c for some in categories for c in some}):
-        inside = np.flatnonzero([category in some for some in categories])
-        if len(inside) >= 20:
-            rate = (np.asarray(rows[inside].sum(axis=0)).ravel() + 1) / (len(inside) + 1 / overall)
-            best = np.maximum(best, rate / overall)
-    return best
+def _aspects(reviewed: Mapping[str, int]) -> dict[Label, float]:
+    known = lexicon("aspects")
+    return {Label("aspect", name, known.get(name, (name,)), n, "review"): n for name, n in reviewed.items()}
 
 
-def _names(texts: Sequence[str]) -> set[str]:
-    """Words that stand capitalised inside sentences more often than not."""
-    capital: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    for text in texts:
-        for before, word in re.findall(r"(\S) ([A-Za-z][A-Za-z-]{3,})", text):
-            if before not in ".!?:":
-                total[word.lower()] += 1
-                capital[word.lower()] += word[0].isupper()
-    return {word for word, n in total.items() if capital[word] > NAME_SHARE * n}
-
-
-def read_edits(path: str) -> dict[str, Any]:
-    """The user's vocabulary file: per kind (`themes`, `moods`, `aspects`) the mappings and lists of `FORMAT`.
-
-    Raises ConfigError naming the file and everything in it that is not understood.
-    """
-    from schemas.storage import read_text
-
-    try:
-        found = yaml.safe_load(read_text(path)) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(path, [f"not readable as YAML: {error}"]) from error
-    if not isinstance(found, dict):
-        raise ConfigError(path, ["expected a mapping with themes, moods or aspects at the top"])
-    problems = [f"{kind}: unknown; known are themes, moods, aspects" for kind in found if kind not in FORMAT]
-    for kind in set(found) & set(FORMAT):
-        problems += _problems(kind, found[kind])
-    if problems:
-        raise ConfigError(path, sorted(problems))
-    return found
-
-
-FORMAT = {f"{kind}s": kind for kind in KINDS}
-"""Keys of the user's file. Below each: `add` (label -> terms), `rename` (old -> new), `remove` (labels)."""
-
-
-def _problems(kind: str, edits: Any) -> list[str]:
-    shapes = {"add": dict, "rename": dict, "remove": list}
-    if not isinstance(edits, dict):
-        return [f"{kind}: expected a mapping with add, rename or remove"]
-    problems = [f"{kind}.{key}: unknown; known are add, rename, remove" for key in edits if key not in shapes]
-    for key in set(edits) & set(shapes):
-        if not isinstance(edits[key], shapes[key]):
-            problems.append(f"{kind}.{key}: expected a {shapes[key].__name__}, found {type(edits[key]).__name__}")
-    added = [*(edits.get("add") or {}), *(edits.get("rename") or {}).values()] if not problems else []
-    wrong = [label for label in added if not (isinstance(label, str) and 2 <= len(label.strip()) <= 40)]
-    return [*problems, *(f"{kind}: label {label!r} must be a text of 2 to 40 characters" for label in wrong)]
-
-
-def _edited(labels: Sequence[Label], edits: Mapping[str, Any], documents: Sequence[Row]) -> list[Label]:
-    """Labels after the user's additions, renamings and removals; what the user adds stays whatever its support."""
-    result: list[Label] = []
-    for key, kind in FORMAT.items():
-        wanted = edits.get(key) or {}
-        rename = {str(old).lower(): str(new).lower().strip() for old, new in (wanted.get("rename") or {}).items()}
-        removed = {str(label).lower() for label in wanted.get("remove") or ()}
-        added = {str(label).lower().strip(): terms or [] for label, terms in (wanted.get("add") or {}).items()}
-        named = {one.label: one for one in labels if one.kind == kind and one.label not in removed}
-        changed = {
-            rename.get(label, label): Label(
-                kind, rename.get(label, label), (*one.terms, label), one.n_items, one.origin
-            )
-            for label, one in named.items()
-        }
-        own = Vocabulary(tuple(Label(kind, label, tuple(map(str, terms))) for label, terms in added.items()))
-        counts = Counter(
-            label
-            for row in (documents if added else ())
-            for label in own.found_in(row["document"], kind, row["categories"])
+def _with_own(labels: Sequence[Label], kind: str, edits: Edits, documents: Sequence[Row]) -> list[Label]:
+    """Labels with those that the user adds, which stay whatever their support; the user's terms join known ones."""
+    found = {one.label: one for one in labels}
+    added = {
+        name: Label(
+            kind, name, tuple(dict.fromkeys((name, *(terms or ()), *(found[name].terms if name in found else ()))))
         )
-        changed |= {one.label: Label(kind, one.label, one.terms, counts[one.label], "user") for one in own.entries}
-        result += changed.values()
-    return result
+        for name, terms in edits.of(kind).add.items()
+    }
+    own = Vocabulary(tuple(added.values()))
+    counts = Counter(
+        label
+        for row in (documents if added else ())
+        for label in own.found_in(row["document"], kind, row["categories"])
+    )
+    found |= {name: Label(kind, name, one.terms, counts[name], "user") for name, one in added.items()}
+    return list(found.values())

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -14,7 +14,9 @@ KINDS = ("theme", "mood", "aspect")
 FROM_CATEGORY = 100
 """A category that names a label speaks for it more than any text does."""
 
-_TOKEN = re.compile(r"[^\W_]+(?:['\u2019&-][^\W_]+)*")
+_TOKEN = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_COMPOUND = re.compile(r"\s*[/|;>]\s*|,\s+")
+_IRREGULAR = {"children": "child", "men": "man", "women": "woman", "wolves": "wolf", "wives": "wife", "news": "news"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Vocabulary:
     @classmethod
     def from_table(cls, table: pa.Table) -> "Vocabulary":
         """From rows of `vocabularies`."""
-        rows = table.select(["kind", "label", "terms", "n_items", "origin"]).to_pylist()
-        labels = (Label(**{**row, "terms": tuple(row["terms"])}) for row in rows)
+        found = table.select(["kind", "label", "terms", "n_items", "origin"]).to_pylist()
+        labels = (Label(**{**row, "terms": tuple(row["terms"])}) for row in found)
         return cls(tuple(sorted(labels, key=lambda one: (one.kind, -one.n_items, one.label))))
 
     def labels(self, kind: str) -> tuple[str, ...]:
@@ -48,55 +50,71 @@ class Vocabulary:
     @property
     def version(self) -> str:
         """SHA-256 of all labels and their terms."""
-        parts = sorted([one.kind, one.label, *sorted(one.terms)] for one in self.entries)
+        parts = sorted([one.kind, one.label, *sorted({one.label, *one.terms})] for one in self.entries)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def words(self) -> frozenset[str]:
         """Themes that are one word: what a profile may say only where the evidence does."""
-        return frozenset(label for label in self.labels("theme") if len(tokens(label)) == 1)
+        return frozenset(label for label in self.labels("theme") if " " not in label)
 
     def found_in(self, text: str, kind: str, categories: Iterable[str] = ()) -> tuple[str, ...]:
-        """Labels of a kind that a text or its categories speak for, the strongest first, ties by label."""
+        """Labels of a kind that a text or its categories speak for, the strongest first, ties by label.
+
+        Words are compared whole, without regard to case, singular or plural, hyphen or blank (`stems`).
+        """
         scores: Counter[str] = Counter()
+        starts = self._starts.get(kind, {})
         for category in categories:
-            for label in self._terms.get((kind, stems(category)), ()):
-                scores[label] += FROM_CATEGORY
-        found = stems(text).split(" ")
-        for size in range(1, self._longest + 1):
-            for start in range(len(found) - size + 1):
-                for label in self._terms.get((kind, " ".join(found[start : start + size])), ()):
-                    scores[label] += 1
-        return tuple(sorted(scores, key=lambda label: (-scores[label], label)))
+            for words in {tuple(stems(part).split()) for part in (category, *parts(category))} - {()}:
+                for term, label in starts.get(words[0], ()):
+                    scores[label] += FROM_CATEGORY * (term == words)
+        found = tuple(stems(text).split())
+        for place, word in enumerate(found):
+            for term, label in starts.get(word, ()):
+                scores[label] += len(term) == 1 or found[place : place + len(term)] == term
+        return tuple(sorted(+scores, key=lambda label: (-scores[label], label)))
 
     @cached_property
-    def _terms(self) -> dict[tuple[str, str], list[str]]:
-        """Labels by kind and stemmed term."""
-        index: dict[tuple[str, str], list[str]] = {}
+    def _starts(self) -> dict[str, dict[str, list[tuple[tuple[str, ...], str]]]]:
+        """By kind, and by the first stem of a term: the stems of the term, and its label."""
+        index: dict[str, dict[str, list[tuple[tuple[str, ...], str]]]] = {}
         for one in self.entries:
             for term in sorted({stems(term) for term in (one.label, *one.terms)} - {""}):
-                index.setdefault((one.kind, term), []).append(one.label)
+                words = tuple(term.split())
+                index.setdefault(one.kind, {}).setdefault(words[0], []).append((words, one.label))
         return index
-
-    @cached_property
-    def _longest(self) -> int:
-        return max((term.count(" ") + 1 for _, term in self._terms), default=0)
 
 
 def tokens(text: str) -> list[str]:
-    """Words and numbers of a text, lower case."""
+    """Words and numbers of a text, lower case; a hyphen parts words."""
     return [word.lower().replace("\u2019", "'") for word in _TOKEN.findall(text)]
 
 
+def parts(category: str) -> tuple[str, ...]:
+    """A compound category as its parts: `Sci-Fi/Fantasy` is `Sci-Fi` and `Fantasy`."""
+    return tuple(part for part in map(str.strip, _COMPOUND.split(category)) if part)
+
+
+@lru_cache(256)
 def stems(text: str) -> str:
-    """Words of a text in the singular, joined by blanks: what terms are compared by."""
-    return " ".join(_singular(word) for word in tokens(text))
+    """Words of a text in one form for singular and plural, joined by blanks: what terms are compared by.
+
+    The S-stemmer (Harman, 1991) and a few irregular plurals: safe for short labels, where stronger stemmers merge
+    words that mean different things (`animation` and `animal`). `children's` is not `children`.
+    """
+    return " ".join(map(_stem, tokens(text)))
 
 
 @lru_cache(100_000)
-def _singular(word: str) -> str:
-    word = word.removesuffix("'s")
-    if len(word) > 4 and word.endswith("ies"):
-        return f"{word[:-3]}y"
+def _stem(word: str) -> str:
+    if word.endswith("'s"):
+        return word if word[:-2] in _IRREGULAR else _stem(word[:-2])
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) > 4 and word.endswith(("ies", "ie")):
+        return f"{word.removesuffix('s')[:-2]}y"
+    if word.endswith(("ches", "shes", "sses", "xes")) or (len(word) > 5 and word.endswith("oes")):
+        return word[:-2]
     if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word
@@ -105,7 +123,6 @@ def _singular(word: str) -> str:
 def rows(vocabulary: Vocabulary) -> list[dict[str, object]]:
     """As rows of `vocabularies`, by kind and label."""
     version = vocabulary.version
-    ordered: Sequence[Label] = sorted(vocabulary.entries, key=lambda one: (one.kind, one.label))
     return [
         {
             "kind": one.kind,
@@ -115,5 +132,5 @@ def rows(vocabulary: Vocabulary) -> list[dict[str, object]]:
             "origin": one.origin,
             "version": version,
         }
-        for one in ordered
+        for one in sorted(vocabulary.entries, key=lambda one: (one.kind, one.label))
     ]

@@ -13,7 +13,7 @@ VOCABULARIES = Table(
         Column("terms", pa.list_(pa.string()), "Words in texts and categories that speak for it, the label included"),
         Column("n_items", pa.int64(), "Items whose text or categories speak for it; for aspects, reviews"),
         Column("origin", pa.string(), "category, term, lexicon, review or user"),
-        Column("version", pa.string(), "SHA-256 of all labels and terms, the same in every row"),
+        Column("version", pa.string(), "SHA-256 of all labels and their terms, the same in every row"),
     ),
     key=("kind", "label"),
     may_be_empty=True,

@@ -166,3 +166,20 @@ def test_lost_rows_stop_the_task():
     funnel = {"rows_in": {"items": 3}, "rows_out": {"items": 1}, "quarantined": {"items": {"duplicate": 1}}}
     with pytest.raises(RowsLost, match="items: 3 in, 1 out, 1 quarantined"):
         check_balance(funnel)
+
+
+def test_of_duplicates_with_equal_strength_the_longest_review_stays(shop):
+    shop.write(
+        "events.csv",
+        "user,item,when,stars,said\n"
+        "u1,i1,2026-11-01T10:00:00Z,4,Nice.\n"
+        "u1,i1,2026-11-01T10:00:00Z,4,A sturdy chair.\n"
+        "u1,i1,2026-11-01T10:00:00Z,4,\n"
+        "u1,i2,2026-11-01T10:00:00Z,2,A long story about a table.\n"
+        "u1,i2,2026-11-01T10:00:00Z,5,\n",
+    )
+    shop.source["interactions"]["columns"]["review"] = "said"
+    shop.ingest()
+    kept = {row["item_id"]: (row["rating"], row["review"]) for row in shop.table("interactions")}
+    assert kept == {"i1": (4.0, "A sturdy chair."), "i2": (5.0, None)}
+    assert shop.reasons() == {"duplicate": 3}

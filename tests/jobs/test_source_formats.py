@@ -147,3 +147,22 @@ def test_a_quiet_day_without_feedback_is_no_error(shop):
     shop.write("feedback.csv", "")
     shop.ingest()
     assert shop.table("feedback") == []
+
+
+def test_reviews_are_cleaned_to_one_line_and_cut_at_a_word(shop):
+    said = ["Great &amp; <b>sturdy</b>\nchair.", "word " * 900, "  ", None]
+    events = [{"user": f"u{n}", "item": "i1", "when": SECONDS[0] + n, "said": text} for n, text in enumerate(said)]
+    shop.write("events.jsonl", "".join(json.dumps(event) + "\n" for event in events))
+    columns = {"user_id": "user", "item_id": "item", "timestamp": {"column": "when", "unit": "s"}, "review": "said"}
+    shop.source["interactions"] = {"format": "jsonl", "path": f"{shop.folder}/events.jsonl", "columns": columns}
+    shop.ingest()
+    first, long, blank, absent = (row["review"] for row in shop.table("interactions"))
+    assert first == "Great & sturdy chair."
+    assert len(long) == 3_999
+    assert long.endswith("word")
+    assert (blank, absent) == (None, None)
+
+
+def test_reviews_of_a_source_without_them_are_null(shop):
+    shop.ingest()
+    assert {row["review"] for row in shop.table("interactions")} == {None}

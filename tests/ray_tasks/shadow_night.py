@@ -40,7 +40,7 @@ class FakeWriter:
     def _answer(self, request: Request) -> str:
         named = " and ".join(theme for theme in THEMES if theme in request.text)
         filled = {
-            "summary": f"It is known for {named} and nothing else.",
+            "summary": f"A mix of {named} and other things.",
             "audience": f"People who enjoy {named}.",
             "long_term": f"Often picks {named}.",
             "recent": f"Recently chose more {named}.",
