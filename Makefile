@@ -13,7 +13,7 @@ BENCH ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: bench-generate bench-incremental bench-profiles help nightly test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: bench-generate bench-grounding bench-incremental bench-profiles help nightly test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ docs: env ## Write docs/tables.md from the schemas
 
 bench-generate: assets ## Profiles a second of the default backend against plain model.generate
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/generate.py $(BENCH)
+
+bench-grounding: env ## Precision and recall of the grounding check on outputs labelled by hand
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/grounding.py
 
 bench-incremental: assets ## Tokens of a second night after 1% of the items and 5% of the users changed
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/incremental.py $(BENCH)

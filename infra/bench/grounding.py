@@ -21,6 +21,9 @@ from schemas.errors import ConfigError
 HOME = Path(__file__).resolve().parents[2]
 LABELS = HOME / "tests" / "data" / "grounding_labels.jsonl"
 VOCABULARIES = LABELS.with_name("grounding_vocabularies.json")
+DEFAULTS = {"item": "greedy+help", "user": "greedy+help+closed"}
+"""Names of the decoding that nights use by default; the set has others, too, for their richer mistakes."""
+
 Row = dict[str, Any]
 
 
@@ -33,7 +36,7 @@ def main() -> None:
     out = HOME / "build" / "bench" / "grounding.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(found, indent=2) + "\n")
-    for half in ("validation", "test"):
+    for half in ("validation", "test", "default"):
         print(half, {name: found[half][name] for name in ("n", "bad", "precision", "recall")})
     print(f"written to {out.relative_to(HOME)}")
 
@@ -61,8 +64,9 @@ def verdict(row: Row) -> str | None:
 
 
 def figures(rows: Sequence[Row]) -> dict[str, Any]:
-    """Precision, recall and their intervals for each half, with counts of every pair of label and verdict."""
+    """What `measure` finds in each half, and in what the default decoding of both halves wrote."""
     halves = {name: [row for row in rows if half_of(row) == name] for name in ("validation", "test")}
+    halves["default"] = [row for row in rows if row["decoding"] == DEFAULTS[row["kind"]]]
     return {name: measure([(row["label"], verdict(row) or "ok") for row in some]) for name, some in halves.items()}
 
 
@@ -73,6 +77,7 @@ def measure(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     both = sum(pair[1] != "ok" for pair in bad)
     reasons = Counter(label for label, _ in bad)
     caught = Counter(label for label, said in bad if said != "ok")
+    accepted = len(pairs) - len(refused)
     return {
         "n": len(pairs),
         "bad": len(bad),
@@ -81,6 +86,8 @@ def measure(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "precision_interval": _wilson(both, len(refused)),
         "recall": _share(both, len(bad)),
         "recall_interval": _wilson(both, len(bad)),
+        "accepted": accepted,
+        "bad_among_accepted": _share(len(bad) - both, accepted),
         "per_reason": {reason: {"labelled": n, "refused": caught[reason]} for reason, n in sorted(reasons.items())},
         "verdicts": dict(sorted(Counter(said for _, said in pairs).items())),
     }

@@ -159,7 +159,10 @@ def grounded(lines: tuple[str, ...]) -> Evidence:
 
 def test_the_fake_answers_pass_the_real_checks():
     grounds = Grounds((), frozenset({"drama", "comedy"}))
-    item, user = grounded(("Movie: Stone River", "Facts: Drama")), grounded(("Recent: A Stone River (drama)", "Often: drama"))
+    item, user = (
+        grounded(("Movie: Stone River", "Facts: Drama")),
+        grounded(("Recent: A Stone River (drama)", "Often: drama")),
+    )
     for evidence, schema, check in ((item, item_schema, check_item), (user, user_schema, check_user)):
         request = Request(evidence.text, schema(evidence))
         (answer,) = FakeGenerator().generate([request])
