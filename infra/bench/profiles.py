@@ -100,6 +100,7 @@ def measure(data: DataSet, given: argparse.Namespace) -> Row:
         "lora_beats_prompting": promotion.verdict([f for f in figures if f.metric != "macro_f1"]).promoted,
         "training": _training_figures(adapter),
         "minutes": round((time.monotonic() - started) / 60, 1),
+        "data_hash": data.content_hash,
         "samples": _samples(test, said, titles),
     }
 

@@ -1,5 +1,7 @@
 """Public data sets as `profiles.py` needs them: items with categories to hide, and events of the training period."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,12 @@ class DataSet:
     documents: list[Row]
     events: list[Row]
     reviews: Mapping[str, Row] = field(default_factory=dict)
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of everything in it."""
+        parts = [self.documents, self.events, sorted(self.reviews.items())]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def movielens(folder: Path) -> DataSet:
