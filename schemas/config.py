@@ -74,7 +74,7 @@ class Generator(Section):
     temperature: float = Field(0.7, gt=0, le=2, description="Of the second attempt; the first one is greedy")
     wording: Literal["closed", "free"] = Field(
         "closed",
-        description="Sentences about users: closed has only words of their evidence, for small models; free is checked",
+        description="closed makes sentences of words that the evidence allows, for small models; free checks them",
     )
     reasoning: bool = Field(False, description="Let the model reason in a field before its answer; for large models")
     stale_share: float = Field(0.3, gt=0, le=1, description="A profile is stale when this share of its evidence is new")

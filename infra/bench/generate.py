@@ -23,11 +23,11 @@ from measurement import circumstances
 from ray_tasks.generation.factory import make_token_counter
 from ray_tasks.generation.protocol import Generation, Request
 from ray_tasks.generation.transformers_backend import TransformersGenerator
-from ray_tasks.profiles.answers import item_schema
 from ray_tasks.profiles.checks import Grounds, Rejected, check_item
 from ray_tasks.profiles.evidence import Evidence
 from ray_tasks.profiles.induction import induce
 from ray_tasks.profiles.item_evidence import item_evidence
+from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.prompt_file import PromptFile
 from schemas.config import Generator, Vocabulary
 
@@ -114,7 +114,7 @@ def items(n: int, config: Generator) -> Work:
     requests = []
     for one in evidence:
         foreign = frozenset(word for word in prompt.own_words if word not in one.text.lower())
-        requests.append(Request(prompt.prompt(one), item_schema(one), grounds.avoid(one) | foreign))
+        requests.append(Request(prompt.prompt(one), ITEM.form(one, config, grounds), grounds.avoid(one) | foreign))
     return Work(evidence, requests, prompt, grounds)
 
 

@@ -21,6 +21,13 @@ SUMMARY, PHRASE, REASONING = 180, 120, 400
 """Characters of a summary, of a shorter sentence and of the reasoning before an answer."""
 
 AUDIENCE = r"People who [^\"\\{}<>\[\]\n]{5,%d}[.]"
+_WORDS = "a an and as at both by for from in into is its of on or the to very who with"
+GLUE = tuple(_WORDS.split(" "))
+"""Function words that hold sentences together; none of them ends one."""
+
+PLAIN_TITLE = re.compile(r"[A-Z][A-Za-z' -]{2,40}")
+"""A title that reads like words in a sentence."""
+
 LIKES = ("recent", "earlier")
 MOST_CLAIMS, MOST_LABELS = 3, 4
 
@@ -58,16 +65,27 @@ class UserAnswer(Answer):
     dislikes: tuple[Claim, ...] = ()
 
 
-def item_schema(evidence: Evidence, reasoning: bool = False) -> str:
-    """JSON schema of the answer about an item: labels are those that its evidence allows."""
-    properties: dict[str, Any] = {
-        "summary": _text(SENTENCE % SUMMARY),
-        "audience": _text(AUDIENCE % PHRASE),
-    }
+def item_schema(evidence: Evidence, reasoning: bool = False, words: frozenset[str] = frozenset()) -> str:
+    """JSON schema of the answer about an item: labels are those that its evidence allows.
+
+    Where `words` are given, its sentences are made of them and of the item's title.
+    """
+    summary, audience = _sentences(words, evidence.title) if words else (SENTENCE % SUMMARY, AUDIENCE % PHRASE)
+    properties: dict[str, Any] = {"summary": _text(summary), "audience": _text(audience)}
     for name, labels in (("themes", evidence.themes), ("moods", evidence.moods)):
         if labels:
             properties[name] = _list({"enum": list(labels)}, min(MOST_LABELS, len(labels)))
     return _object(properties, reasoning)
+
+
+def _sentences(words: Iterable[str], title: str) -> tuple[str, str]:
+    """Patterns of a summary and an audience in given words, with the right article, and the title as a whole."""
+    content = sorted(set(words) - set(GLUE))
+    vowel, other = ([word for word in content if (word[0] in "aeiou") == is_vowel] for is_vowel in (True, False))
+    content += [title] if PLAIN_TITLE.fullmatch(title) else []
+    last, inner = _one_of(content), _one_of([*content, *GLUE])
+    summary = f"(?:A {_one_of(other)}|An {_one_of(vowel)})(?:,? {inner}){{2,14}} {last}[.]"
+    return summary, f"People who (?:enjoy|like|love) {inner}(?:,? {inner}){{0,8}} {last}[.]"
 
 
 def user_schema(evidence: Evidence, reasoning: bool = False, closed: bool = True) -> str:

@@ -32,6 +32,11 @@ class Grounds:
         """Words that the model had better not write, since the check would refuse them."""
         return grounding.words_to_avoid(evidence.text, self.words, evidence.is_told)
 
+    def wording(self, evidence: Evidence) -> frozenset[str]:
+        """Words of which sentences that the check accepts can be made: what the item is, not what it is called."""
+        kind = evidence.text.partition(":")[0]
+        return grounding.words_to_use("\n".join([kind, *evidence.lines[1:]]), self.words)
+
 
 def check_item(text: str, evidence: Evidence, grounds: Grounds) -> dict[str, Any] | Rejected:
     """The profile that a text holds: summary, audience, themes, moods, reasoning."""

@@ -44,6 +44,9 @@ _SPELT = "two three four five six seven eight nine ten eleven twelve twenty thir
 NUMBERS = dict(zip(words(_SPELT + "ninety"), _DIGITS.split(" "), strict=True))
 """Number words; `one` is rather a pronoun."""
 
+_ASTRAY = frozenset(("facts", "heart"))
+"""Plain words that a small model takes for the beginning of a phrase that it then cannot end."""
+
 _QUOTED = re.compile(r"[\"\u201c\u2018]([^\"\u201d\u2019]{2,60})[\"\u201d\u2019]")
 _NAME = re.compile(r"(?:^|(?<=[a-z,;(] )|(?<=\())[A-Z][\w'-]*(?: (?:(?:of|the|and|in|a) )*[A-Z][\w'-]*)*")
 _HAPPENS = re.compile(r"\b(movie|film|story|book|game|man|woman|boy|one) (who|whose|where)\b")
@@ -99,6 +102,17 @@ def words_to_avoid(evidence: str, vocabulary: frozenset[str], is_told: bool) -> 
     claims = frozenset().union(*_groups().values()) - _implied(known) - frozenset(lexicon("grounding")["everyday"])
     plot = frozenset() if is_told else frozenset(lexicon("grounding")["plot"])
     return frozenset(word for word in vocabulary | claims | plot if not _is_known(word, known))
+
+
+@lru_cache(1_000)
+def words_to_use(facts: str, vocabulary: frozenset[str]) -> frozenset[str]:
+    """Content words of which a grounded sentence can be made: those of the facts, what they imply, and plain ones.
+
+    `facts` is the evidence without its title, whose words say little about the item one by one.
+    """
+    told = {word for word in _parts(facts) if word.isascii() and word.replace("-", "").isalpha()}
+    content = frozenset(lexicon("grounding")["plain"]) | told | _implied(_parts(facts))
+    return content - words_to_avoid(facts, vocabulary, is_told=False) - _ASTRAY
 
 
 @cache

@@ -44,6 +44,16 @@ class ProfileKind:
         """Version of this kind's prompt."""
         return config.item_prompt if self.name == "item" else config.user_prompt
 
+    def form(self, evidence: Evidence, config: GeneratorConfig, grounds: Grounds) -> str:
+        """The schema that the model is held to: with closed wording, an item's sentences have grounded words alone.
+
+        Evidence that tells what happens is retold freely, and checked. `schema`, which is part of a profile's key,
+        says nothing of the words, or a new label would make every profile stale.
+        """
+        if self.name == "item" and config.wording == "closed" and not evidence.is_told:
+            return answers.item_schema(evidence, config.reasoning, grounds.wording(evidence))
+        return self.schema(evidence, config)
+
 
 def _item_schema(evidence: Evidence, config: GeneratorConfig) -> str:
     return answers.item_schema(evidence, config.reasoning)

@@ -92,7 +92,7 @@ def labels_of(row: Row) -> frozenset[str]:
 
 def recipe_key(config: GeneratorConfig, revision: str, prompt: PromptFile) -> str:
     """SHA-256 of all that decides an output beside the evidence: model, revision, prompt, decoding parameters."""
-    decoding = [config.max_new_tokens, config.temperature, config.precision, config.reasoning]
+    decoding = [config.max_new_tokens, config.temperature, config.precision, config.reasoning, config.wording]
     parts = {"model": config.model, "revision": revision, "prompt": prompt.digest, "decoding": decoding}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -42,7 +42,7 @@ class Author:
         seed = int(hashlib.sha256(f"{entity.key}-{attempt}".encode()).hexdigest()[:8], 16) if attempt else None
         return Request(
             self.prompt.prompt(evidence),
-            self._kind.schema(evidence, self._config),
+            self._kind.form(evidence, self._config, self._grounds),
             self._grounds.avoid(evidence).union(foreign),
             seed,
         )

@@ -56,7 +56,7 @@ def profile_pairs(
         if isinstance(KINDS[kind].check(answer, entity.evidence, grounds), Rejected):
             continue
         part = part_of(entity.entity_id, seed)
-        text, schema = prompt.prompt(entity.evidence), KINDS[kind].schema(entity.evidence, config)
+        text, schema = prompt.prompt(entity.evidence), KINDS[kind].form(entity.evidence, config, grounds)
         found[row["source"]].append(Pair("profile", kind, entity.entity_id, part, text, answer, schema))
     enough = sum(pair.part == "train" for pair in found["llm"]) >= ENOUGH
     return found["llm"] if enough else [*found["llm"], *found["template"]]
