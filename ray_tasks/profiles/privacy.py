@@ -4,8 +4,6 @@ A documented rule set (docs/adr/0015): no model, no download, the same result ev
 plain word, so that the sentence still reads: `mail me at bob@x.org` becomes `mail me at an address`.
 """
 
-import hashlib
-import hmac
 import unicodedata
 from collections.abc import Iterator
 
@@ -28,18 +26,6 @@ def scrub(text: str, names: bool = True) -> str:
             return text
         text = cleaner
     return ""
-
-
-def surrogate(user_id: str, salt: str) -> str:
-    """What prompts and logs call a user: `u-` and 12 hexadecimal digits of HMAC-SHA-256.
-
-    The same salt gives the same surrogate. Without knowing the salt nobody can tell whose it is, not even by trying
-    all ids; two of a million users share one with a probability of 0.2%. Raises ValueError for an empty salt.
-    """
-    if not salt:
-        raise ValueError("surrogate: expected a salt, found an empty one; without it anyone can try out all user ids")
-    message = user_id.encode("utf-8", "surrogatepass")
-    return "u-" + hmac.new(salt.encode("utf-8", "surrogatepass"), message, hashlib.sha256).hexdigest()[:12]
 
 
 def _once(text: str, names: bool) -> str:

@@ -1,67 +1,94 @@
 """Protected traits: what a profile must never claim about a person.
 
-Only statements about people are meant. `A film about war veterans` and `children's animation` describe items;
-`a young woman who`, `Christian viewers` and `suits diabetics` describe who somebody is.
+Only statements about who consumes an item are meant. `A film about war veterans`, `black comedy` and `children's
+animation` describe items; `a young woman who enjoys`, `Christian viewers` and `suits diabetics` describe people. The
+words of each trait stand in `lexicons/protected.yaml`; how they make a claim stands here.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 
-_PEOPLE = (
-    r"(?:people|persons?|someone|somebody|users?|viewers?|readers?|players?|gamers?|fans?|audiences?|listeners?|"
-    r"customers?|shoppers?|watchers?|buyers?|individuals?|adults?|men|women|man|woman|guys?|girls?|boys?|lad(?:y|ies)|"
-    r"males?|females?|mothers?|fathers?|moms?|dads?|parents?|folks?|one|they|he|she|him|her)"
+import yaml
+
+_USER = (
+    r"(?:users?|viewers?|readers?|players?|gamers?|fans?|audiences?|listeners?|customers?|shoppers?|watchers?|buyers?"
+    r"|collectors?|moviegoers|subscribers?)"
 )
-_WHO = r"(?:is|are|was|were|being|who (?:is|are)|identif(?:y|ies) as|probably|likely|seems? (?:to be)?|appears? to be)"
+"""Words that mean who consumes, and nobody in a story."""
 
-_ADJECTIVES = {
-    "age": r"young|younger|elderly|old|older|teenage|middle-aged|senior|adolescent|retired|\d{1,2}[- ]year[- ]old",
-    "gender": r"male|female|masculine|feminine|transgender|non-binary",
-    "ethnicity": r"black|white|asian|hispanic|latin[oa]|african(?:-american)?|arab|jewish|indian|chinese|caucasian",
-    "religion": r"christian|catholic|protestant|muslim|islamic|hindu|buddhist|religious|atheist|evangelical|mormon",
-    "health": r"disabled|diabetic|depressed|autistic|ill|sick|obese|overweight|blind|deaf|addicted|alcoholic|pregnant",
-    "orientation": r"gay|lesbian|bisexual|queer|homosexual|heterosexual|straight",
-    "politics": r"republican|democrat|conservative|liberal|left-wing|right-wing|socialist|communist",
-    "family": r"married|divorced|single|widowed|childless|engaged",
-    "income": r"rich|poor|wealthy|low-income|high-income|working-class|unemployed|affluent",
-}
-_NOUNS = {
-    "age": r"teenagers?|teens?|seniors?|retirees?|pensioners?|millennials?|boomers?|adolescents?|toddlers?",
-    "gender": r"men|women|man|woman|girls?|boys?|lad(?:y|ies)|males?|females?",
-    "religion": r"christians?|catholics?|muslims?|jews?|hindus?|buddhists?|atheists?|mormons?|believers",
-    "health": r"diabetics|patients|sufferers|alcoholics|addicts",
-    "orientation": r"gays|lesbians|homosexuals",
-    "politics": r"republicans|democrats|conservatives|liberals|socialists|communists",
-    "family": r"mothers?|fathers?|moms?|dads?|parents|housewi(?:fe|ves)|grandmothers?|grandfathers?|widow(?:er)?s?",
-}
-
-_ABOUT = {
-    trait: re.compile(
-        rf"\b(?:{words})\s+(?:\w+\s+)?{_PEOPLE}\b|\b{_PEOPLE}\s+(?:\w+\s+)?{_WHO}\s+(?:an?\s+|very\s+)*(?:{words})\b",
-        re.IGNORECASE,
-    )
-    for trait, words in _ADJECTIVES.items()
-}
-_FOR = {
-    trait: re.compile(
-        rf"\b(?:(?:suits?|suitable for|appeals? to|aimed at|popular with|made for|this|the) (?:\w+\s+)?(?:{words})|"
-        rf"^(?:an?\s+|all\s+|most\s+)?(?:\w+\s+)?(?:{words}) (?:who|and|with|of|that)|"
-        rf"(?:an?|as an?) (?:{words}) (?:who|with|of))\b",
-        re.IGNORECASE,
-    )
-    for trait, words in _NOUNS.items()
-}
-_YEARS = re.compile(
-    r"\b(?:aged?|in (?:his|her|their)) (?:about |early |late |mid-?)?\d{2}s?\b|\b\d{2} years old\b", re.I
+_ANYONE = (
+    r"(?:people|persons?|someone|somebody|individuals?|adults?|couples?|famil(?:y|ies)|folks?|men|women|man|woman|guys?"
+    r"|girls?|boys?|parents?|kids|children|students?)"
 )
+"""Words for people that also appear in stories: with them, the sentence must also speak of a taste."""
+
+_LIKES = r"(?:enjoy|like|love|prefer|want|seek|need|buy|play|watche?|read|collect|appreciate|choose|look for|listen)s?"
+_TASTE = (
+    rf"(?:(?:who|that) (?:\w+ly |also |often |mostly )?{_LIKES}\b"
+    r"|with (?:an?|some) (?:\w+ )?(?:taste|interest|love|liking|passion|fondness|weakness|preference)\b"
+    r"|(?:who (?:is|are) )?(?:looking for|drawn to|interested in|curious about|fond of|keen on|hooked on)\b)"
+)
+_FOR = (
+    r"(?:suits?|suit(?:able|ed) (?:for|to)|appeals? to|(?:aimed|directed|targeted) at|popular (?:with|among)|made for"
+    r"|meant for|intended for|recommended (?:for|to)|(?:good|great|best|fun|ideal|perfect|mostly|mainly|especially) for"
+    r"|(?:choice|pick|option|treat|fit|must) for"
+    r"|(?:films?|movies?|books?|games?|shows?|story|stories|comed(?:y|ies)|dramas?) for|^for)"
+)
+_ARTICLES = r"(?:(?:an?|the|all|many|most|some|other) )*"
+_IS = r"(?:is|are|was|were|seems?(?: to be)?|appears?(?: to be)?|(?:may|might|must|could) be|identif(?:y|ies) as)"
+_HEDGES = r"(?:(?:\w+ly|an?|the|very|quite|rather|perhaps) )*"
+_END = r"\b(?!['\u2019-]\w)"
+
+_STORY = re.compile(
+    r"\b(?:about|of|follows?|following|between|from|against|starring|where|when)\s+"
+    r"(?:(?!(?:for|to|who|suits?)\b)[\w'-]+\s+){0,3}$",
+    re.IGNORECASE,
+)
+"""What stands before people of whom an item tells: `a drama about an old man`, `fans of young heroes`."""
+
+
+@cache
+def _patterns() -> dict[str, tuple[re.Pattern[str], ...]]:
+    """Trait -> what claims it, in the lexicon's order: traits that others accompany (`gay men`) come first."""
+    lexicon = yaml.safe_load((files("ray_tasks") / "lexicons" / "protected.yaml").read_text(encoding="utf-8"))
+    every = "|".join(word for words in lexicon.values() for word in words["adjectives"])
+    return {trait: tuple(_claims(words, every)) for trait, words in lexicon.items()}
+
+
+def _claims(words: Mapping[str, Sequence[str]], every: str) -> list[re.Pattern[str]]:
+    """The patterns of one trait; `every` are the adjectives of all traits, which may stand beside its own."""
+    adjective, noun = (f"(?:{'|'.join(words[kind])})" for kind in ("adjectives", "nouns"))
+    described = rf"{adjective}(?:,? (?:(?:and|or) )?(?:adult|{every}))?"
+    phrases = (phrase.replace("<people>", rf"\b(?:{_USER}|{_ANYONE})") for phrase in words.get("phrases", ()))
+    return [
+        re.compile(pattern, re.IGNORECASE)
+        for pattern in (
+            rf"\b{described} {_USER}{_END}",
+            rf"\b{described} {_ANYONE} {_TASTE}",
+            rf"\b{noun}(?: of (?:two|three|four|\d))?(?:,? (?:and|or) [\w-]+)? {_TASTE}",
+            rf"\b{_FOR} {_ARTICLES}(?:(?:{every}) )?(?:{noun}|{described} {_ANYONE}){_END}",
+            rf"\b(?:{_USER}|(?:the|this) person) {_HEDGES}{_IS} {_HEDGES}(?:{adjective}|{noun}){_END}",
+            rf"\b(?:{_USER}|{_ANYONE}) (?:who|that) {_IS} {_HEDGES}(?:{adjective}|{noun}){_END}",
+            rf"\b(?:s?he|they) (?:{_IS} )?(?:probably|likely|apparently) (?:{_IS} )?"
+            rf"{_HEDGES}(?:{adjective}|{noun}){_END}",
+            r"(?:^|[.;] )(?:being|as|likely|probably|perhaps|recently|newly|apparently) "
+            rf"{_HEDGES}(?:{adjective}|{noun})(?=,|\.|$)",
+            rf"\b(?:^being|like (?:many|most|other)) {_HEDGES}(?:{described} )?{noun}{_END}",
+            *(phrase.replace("<user>", rf"\b(?:{_USER}|(?:the|this) person)") for phrase in phrases),
+        )
+    ]
 
 
 def infers_protected_trait(text: str) -> str | None:
     """The protected trait that a text claims of a person, else None.
 
     Age groups count as a trait even where a catalogue would name them as an audience; `family` and `children's` as
-    genres do not.
+    genres do not. Rules, measured in docs/adr/0015: they miss what only a reader infers.
     """
-    for trait, pattern in (*_ABOUT.items(), *_FOR.items()):
-        if pattern.search(text):
-            return trait
-    return "age" if _YEARS.search(text) else None
+    for trait, patterns in _patterns().items():
+        for pattern in patterns:
+            if any(not _STORY.search(text, 0, match.start()) for match in pattern.finditer(text)):
+                return trait
+    return None
