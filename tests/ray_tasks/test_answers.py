@@ -74,6 +74,25 @@ def test_an_items_labels_are_those_that_its_evidence_allows():
     assert not admits(schema, {**answer, "note": "more"})
 
 
+def test_given_words_are_all_that_an_items_sentences_are_made_of():
+    answer = {
+        "summary": "A war drama of Stone River.",
+        "audience": "People who enjoy a moving drama.",
+        "themes": ["war"],
+    }
+    answer |= {"moods": ["moving"]}
+    schema = item_schema(ITEM, words=frozenset({"drama", "war", "moving", "epic"}))
+    assert admits(schema, answer)
+    assert admits(schema, {**answer, "summary": "An epic war and a moving drama."})
+    for other in (
+        "A drama of ghosts and war.",
+        "An war of moving drama.",
+        "A war and drama of the.",
+        "A Drama of epic war.",
+    ):
+        assert not admits(schema, {**answer, "summary": other}), other
+
+
 def test_without_labels_in_the_evidence_none_are_asked_for():
     bare = Evidence("i", "Stone River", (), ())
     assert set(json.loads(item_schema(bare))["properties"]) == {"summary", "audience"}

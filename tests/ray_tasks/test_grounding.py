@@ -103,6 +103,17 @@ def test_words_to_avoid_are_those_that_would_be_refused():
         assert problem(f"A drama with {word} in it.", title="") is not None, word
 
 
+@given(st.data())
+def test_sentences_in_closed_wording_are_grounded_whichever_way_the_words_are_put(data):
+    kind, *facts = EVIDENCE.splitlines()
+    words = sorted(grounding.words_to_use("\n".join([kind.partition(":")[0], *facts]), VOCABULARY))
+    assert {"drama", "war", "movie", "serious", "strong"} <= set(words)
+    assert not {"western", "hilarious", "facts", "stone"} & set(words)
+    made = data.draw(st.lists(st.sampled_from(words), min_size=3, max_size=15, unique=True))
+    found = problem(f"A {' '.join(made)}.", "People who enjoy drama.")
+    assert found is None or not found.startswith("ungrounded"), made
+
+
 @given(st.lists(st.text(max_size=80), max_size=3), st.text(max_size=200))
 def test_any_text_gets_a_known_verdict(sentences, evidence):
     found = grounding.problem(sentences, evidence, shots=SHOTS, vocabulary=VOCABULARY)
