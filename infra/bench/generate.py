@@ -168,9 +168,10 @@ class Plain:
 
         def process(ids: Any, scores: Any) -> Any:
             for place, row in enumerate(rows):
-                if ids.shape[1] > start and not row.is_complete:
-                    token = int(ids[place, -1])
-                    forced[place] = forced[place][1:] if forced[place] else row.accept(token)
+                if forced[place]:  # the last token was one of them, and is known to the grammar
+                    forced[place] = forced[place][1:]
+                elif ids.shape[1] > start and not row.is_complete:
+                    forced[place] = row.accept(int(ids[place, -1]))
             allowed = allowed_tokens(rows, scores.shape[1])
             for place, row in enumerate(rows):
                 if forced[place]:
