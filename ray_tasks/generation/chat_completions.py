@@ -5,6 +5,7 @@ models refuse `max_tokens` or a temperature. A Dialect is what one endpoint has 
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,10 @@ REPLACED = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": 
 """Parameters that some models refuse, and what they take instead."""
 
 UNKNOWN_PARAMETER = frozenset(("unsupported_parameter", "unsupported_value", "unknown_parameter"))
+
+
+MOST_TOKENS = 10**9
+"""No request takes so many; a larger count is none."""
 
 
 def estimate_tokens(text: str) -> int:
@@ -41,21 +46,17 @@ class Dialect:
         self.is_sure = True
         return news
 
-    def weaker(self, form: int, reply: str, request: Request) -> int | None:
-        """What to try after a refusal of `form` that says `reply`; None where nothing is left to try.
+    def weaker(self, form: int, sent: Mapping[str, Any], reply: str) -> int | None:
+        """The form to ask in after a refusal of the body `sent` that says `reply`; None where nothing is left to try.
 
-        A refused parameter is left out for all from now on. A refused form is so for this request alone until a
-        weaker one is answered: the fault may be the request's own.
+        A refused parameter is left out for all from now on; a body under way that still had it is sent anew without.
+        A refused form is so for this request alone until a weaker one is answered: the fault may be the request's own.
         """
-        try:
-            error = json.loads(reply)["error"]
-            parameter = error["param"] if error["code"] in UNKNOWN_PARAMETER else None
-        except (ValueError, KeyError, TypeError):
-            parameter = None
-        if parameter in REPLACED and parameter not in self.refuses:
+        parameter = _unknown_parameter(reply)
+        if parameter in REPLACED and parameter in sent:
             self.refuses.add(parameter)
             return form
-        return form + 1 if request.schema and form + 1 < len(FORMS) else None
+        return form + 1 if "response_format" in sent else None
 
 
 def body(request: Request, config: GeneratorConfig, examples: str, dialect: Dialect, form: int) -> dict[str, Any]:
@@ -101,14 +102,14 @@ def generation(reply: str, request: Request, sent: str) -> Generation:
 
     `sent` is the text that is counted where the endpoint reports no usage.
     """
+    found = _json(reply)
     try:
-        found = json.loads(reply)
         choice = found["choices"][0]
         text = choice["message"]["content"] or ""
         if not isinstance(text, str):
             raise TypeError("content is no text")
-    except (ValueError, KeyError, IndexError, TypeError):
-        return Generation(reply[:2_000], estimate_tokens(sent), 0, "unparsable")
+    except (KeyError, IndexError, TypeError):
+        return Generation(reply, estimate_tokens(sent), 0, "unparsable")
     read, written = _used(found, "prompt_tokens"), _used(found, "completion_tokens")
     error = None
     if choice.get("finish_reason") == "length":
@@ -120,23 +121,33 @@ def generation(reply: str, request: Request, sent: str) -> Generation:
 
 def reports_usage(reply: str) -> bool:
     """Whether a reply counts its own tokens."""
-    try:
-        return bool(_used(json.loads(reply), "prompt_tokens"))
-    except ValueError:
-        return False
+    return bool(_used(_json(reply), "prompt_tokens"))
 
 
 def is_json(text: str) -> bool:
     """Whether a text is one value of JSON."""
+    return _json(text) is not None or text.strip() == "null"
+
+
+def _json(text: str) -> Any:
+    """The value that a text holds; None where it is no JSON, or nested deeper than can be read."""
     try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _unknown_parameter(reply: str) -> str:
+    """The parameter that a refusal names as not understood; "" where it names none."""
+    found = _json(reply)
+    error = found.get("error") if isinstance(found, dict) else None
+    if not isinstance(error, dict) or str(error.get("code")) not in UNKNOWN_PARAMETER:
+        return ""
+    return str(error.get("param"))
 
 
 def _used(found: Any, name: str) -> int:
-    """A count of a reply's `usage`; 0 where it has none."""
+    """A count of a reply's `usage`; 0 where it has none that can be one."""
     usage = found.get("usage") if isinstance(found, dict) else None
     count = usage.get(name) if isinstance(usage, dict) else None
-    return int(count) if isinstance(count, int | float) and count > 0 else 0
+    return int(count) if isinstance(count, int | float) and 0 < count < MOST_TOKENS else 0

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+UNSERVED = frozenset(("timeout", "rate_limited", "unavailable"))
+"""Errors that speak of the backend at the moment, not of the request: another night may have an answer."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -41,7 +44,7 @@ class Generator(Protocol):
         """One completion per request, in order.
 
         What only one request suffers from is that Generation's `error`. Raises ModelError when no request can be
-        served: files not in order, endpoint down or refusing the key.
+        served: files not in order, an endpoint that refuses the key, or is down and has never answered.
         """
         ...
 

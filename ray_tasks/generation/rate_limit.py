@@ -1,10 +1,16 @@
-"""Keeps an account's limits: requests and tokens per minute, spread evenly instead of in bursts."""
+"""When a request may be sent: an account's limits per minute, spread evenly, and the waits after a failure."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 Sleep = Callable[[float], Awaitable[None]]
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+"""Seconds before the second try, doubled from try to try, and the longest wait, whatever an endpoint asks for."""
 
 
 class RateLimit:
@@ -37,5 +43,23 @@ class RateLimit:
             await self._sleep(start - now)
 
     def hold(self, seconds: float) -> None:
-        """Let nobody through for so long: the endpoint has asked for it."""
-        self._free_at = max(self._free_at, self._clock() + seconds)
+        """Let nobody through for so long, within LONGEST_WAIT: the endpoint has asked for it."""
+        self._free_at = max(self._free_at, self._clock() + min(seconds, LONGEST_WAIT))
+
+
+def wait_before(number: int, asked: float, chance: random.Random) -> float:
+    """Seconds before the second or a later try: what is asked for, or exponential with jitter; never too long."""
+    grown = FIRST_WAIT * 2 ** (number - 2) * (0.5 + chance.random())
+    return min(LONGEST_WAIT, max(asked, grown))
+
+
+def retry_after(header: str | None) -> float:
+    """Seconds of a Retry-After header, a number or a date; 0 where it has neither."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(str(header)) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

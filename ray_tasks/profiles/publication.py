@@ -46,8 +46,8 @@ def publish_profiles(
     for stage, found in zip(stages, (rows, rejects), strict=True):
         write_rows(stage, pa.Table.from_pylist(found, schema=TABLES[stage.table.name].schema))
         task.publish(stage)
-    unserved = len(plan.over_budget) + sum(entity.entity_id not in answered for entity in plan.asked)
-    costs = cost_row(kind, config, writing.revision, rows, rejects, unserved, budget)
+    over_budget = len(plan.over_budget) + sum(entity.entity_id not in answered for entity in plan.asked)
+    costs = cost_row(kind, config, writing.revision, rows, rejects, over_budget, budget)
     task.counters.update(counters(plan, answered, rows, costs, seconds))
     return costs
 
@@ -77,9 +77,10 @@ def _answers(task: Task, kind: ProfileKind, plan: Plan, words: frozenset[str], e
     config = task.config
     spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
     keys = {entity.key for entity in plan.asked}
-    kept = [row for table in spool for row in table.to_pylist() if row["generation_key"] in keys]
-    yield from kept
-    paid = {row["generation_key"] for row in kept}
+    found = [outcome for table in spool for outcome in outcomes(table.to_pylist()).values()]
+    kept = {one.last["generation_key"]: one for one in found if not one.is_unserved}
+    paid = keys & set(kept)
+    yield from (row for key in sorted(paid) for row in kept[key].attempts)
     due = [entity for entity in plan.asked if entity.key not in paid]
     limit = config.generator.nightly_second_budget
     if limit is not None and any(row["generated_on"] == config.night for row in earlier):

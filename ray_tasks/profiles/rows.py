@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ray_tasks.generation.protocol import UNSERVED
 from ray_tasks.profiles.kinds import ProfileKind
 from ray_tasks.profiles.plan import Entity, Plan, Row
 from schemas.config import RunConfig
@@ -20,6 +21,11 @@ class Outcome:
     def last(self) -> Row:
         """The deciding attempt."""
         return self.attempts[-1]
+
+    @property
+    def is_unserved(self) -> bool:
+        """Whether the backend had no time for it: to be asked again, unlike what the checks refused."""
+        return self.last["reason"] in UNSERVED
 
     @property
     def tokens(self) -> dict[str, int]:
@@ -53,8 +59,8 @@ class Writing:
         unanswered = [entity for entity in plan.asked if entity.entity_id not in answered]
         return [
             *(self._reused(entity, row) for entity, row in plan.reused),
-            *(self._answered(e, answered[e.entity_id]) for e in plan.asked if e.entity_id in answered),
-            *(self._unserved(entity, plan) for entity in (*unanswered, *plan.over_budget)),
+            *(self._answered(e, answered[e.entity_id], plan) for e in plan.asked if e.entity_id in answered),
+            *(self._put_off(entity, plan, "over_budget") for entity in (*unanswered, *plan.over_budget)),
             *(self._template(entity, "too_little_evidence") for entity in plan.too_little_evidence),
         ]
 
@@ -95,16 +101,19 @@ class Writing:
     def _template(self, entity: Entity, reason: str, **origin: Any) -> dict[str, Any]:
         return self._row(entity, self.kind.template(entity.evidence), reason=reason, **origin)
 
-    def _answered(self, entity: Entity, outcome: Outcome) -> dict[str, Any]:
+    def _answered(self, entity: Entity, outcome: Outcome, plan: Plan) -> dict[str, Any]:
         spent = {**outcome.tokens, "generated_on": self.config.night}
+        if outcome.is_unserved:
+            return self._put_off(entity, plan, "unserved", **spent)
         if outcome.last["reason"]:
             return self._template(entity, "rejected", **spent)
         model = {"model": self.config.generator.model, "model_revision": self.revision}
         return self._row(entity, json.loads(outcome.last["profile"]), source="llm", **model, **spent)
 
-    def _unserved(self, entity: Entity, plan: Plan) -> dict[str, Any]:
+    def _put_off(self, entity: Entity, plan: Plan, reason: str, **spent: Any) -> dict[str, Any]:
+        """The outdated row, else a template that the next night replaces."""
         row = plan.outdated.get(entity.entity_id)
-        return self._reused(entity, row) if row else self._template(entity, "over_budget")
+        return self._reused(entity, row) if row else self._template(entity, reason, **spent)
 
     def _reused(self, entity: Entity, row: Row) -> dict[str, Any]:
         """An earlier night's row: what the model wrote stays, what is computed is of tonight."""

@@ -68,7 +68,13 @@ class ProfileWriter:
         """From a table of wire.ENTITIES to one of wire.ANSWERS: a row for every attempt at every entity."""
         pending, rows = from_wire(block), []
         for attempt in range(ATTEMPTS):
-            generations = self._ask([self._author.request(entity, attempt) for entity in pending])
+            try:
+                generations = self._ask([self._author.request(entity, attempt) for entity in pending])
+            except ModelError as error:
+                if not rows:
+                    raise
+                log.error("no second attempt at %d of a block: %s", len(pending), error)  # the first one is paid for
+                generations = [Generation("", 0, 0, "unavailable")] * len(pending)
             checked = [
                 self._author.checked(entity, generation, attempt)
                 for entity, generation in zip(pending, generations, strict=True)

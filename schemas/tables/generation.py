@@ -9,7 +9,7 @@ ORIGIN = (
     Column(
         "reason",
         pa.string(),
-        "Why the template: over_budget, rejected, too_little_evidence; null for llm",
+        "Why the template: over_budget, rejected, too_little_evidence, unserved; null for llm",
         nullable=True,
     ),
     Column("recipe_key", pa.string(), "SHA-256 of model, revision, prompt version and decoding parameters"),
@@ -30,7 +30,7 @@ ORIGIN = (
 
 PROFILE_EXPECTATIONS = (
     one_of("source", "llm", "template"),
-    one_of("reason", "over_budget", "rejected", "too_little_evidence"),
+    one_of("reason", "over_budget", "rejected", "too_little_evidence", "unserved"),
 )
 
 

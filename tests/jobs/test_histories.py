@@ -18,7 +18,7 @@ def at(hour):
 
 
 def interactions(spark, rows):
-    typed = [(user, item, at(hour), float(hour), 1.0, None) for user, item, hour in rows]
+    typed = [(user, item, at(hour), float(hour), 1.0, None, None) for user, item, hour in rows]
     return spark.createDataFrame(typed, table_schema("interactions"))
 
 

@@ -70,7 +70,7 @@ def test_a_document_names_its_fields_and_is_hashed(spark):
 def test_statistics_count_windows_that_end_at_as_of(spark):
     items = spark.createDataFrame([(i, i, None, [], []) for i in ("a", "b")], table_schema("items"))
     ages = [("u1", 1, 4.0), ("u1", 2, None), ("u2", 7, 5.0), ("u3", 8, 2.1), ("u3", 31, 3.0)]
-    rows = [(user, "a", AS_OF - timedelta(days=days), rating, 1.0, None) for user, days, rating in ages]
+    rows = [(user, "a", AS_OF - timedelta(days=days), rating, 1.0, None, None) for user, days, rating in ages]
     frame = spark.createDataFrame(rows, table_schema("interactions"))
     one, none = item_statistics(items, frame, AS_OF).orderBy("item_id").collect()
     assert (one["n_interactions"], one["n_users"], one["n_last_7_days"], one["n_last_30_days"]) == (5, 3, 3, 4)

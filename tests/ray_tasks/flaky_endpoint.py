@@ -1,12 +1,21 @@
 """A local OpenAI-compatible endpoint that fails by plan: 429, 500, too slow, cut JSON, reset connections."""
 
 import json
+import random
 import socket
 import struct
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ray_tasks.generation.openai_backend import OpenAIGenerator
+from ray_tasks.generation.protocol import Generation, Request
+from schemas.config import Endpoint, Generator
+
+TRANSIENT = [429, 500, 503, "reset"]
+SCHEMA = '{"type": "object"}'
+FAILURES = [*TRANSIENT, "slow", "cut", "half", "short", "words"]
 
 GOOD = json.dumps({"summary": "A drama with a river.", "audience": "People who enjoy drama."})
 
@@ -25,7 +34,7 @@ class FlakyEndpoint:
 
     A status code, or: slow (no answer in time), drip (an answer that never ends), reset (of the connection), half
     (of the reply), cut (JSON in the answer), short (finish_reason length), words (no JSON); a dict is an answer's
-    body, bytes are a whole reply.
+    body, bytes are a whole reply, (status, bytes) one that fails.
     """
 
     def __init__(self, plan, retry_after: str = "0") -> None:
@@ -101,6 +110,8 @@ class FlakyEndpoint:
 
     def _reply(self, what) -> tuple[int, bytes]:
         """(status, body) of what is planned."""
+        if isinstance(what, tuple):
+            return what
         if isinstance(what, bytes):
             return 200, what
         if isinstance(what, dict) and "error" in what:
@@ -114,3 +125,30 @@ class FlakyEndpoint:
         }
         answer = json.dumps({**found, **what} if isinstance(what, dict) else found).encode()
         return 200, answer[: len(answer) // 2] if what == "half" else answer
+
+
+def config(url: str, **endpoint) -> Generator:
+    settings = {"timeout_seconds": 30, "concurrency": 8, "attempts": 3, **endpoint}
+    return Generator(backend="openai", model="some-model", path="x", endpoint=Endpoint(url=url, **settings))
+
+
+def generator(url: str, **endpoint) -> OpenAIGenerator:
+    return OpenAIGenerator(config(url, **endpoint), "Examples")
+
+
+def seeded(share: float, failures):
+    """A plan by which so large a share of the tries fails, each in its own way."""
+
+    def plan(prompt: str, number: int):
+        chance = random.Random(f"{prompt}-{number}")
+        return chance.choice(failures) if chance.random() < share else 200
+
+    return plan
+
+
+def requests(n: int) -> list[Request]:
+    return [Request(f"Movie: Stone River {number:03d}", SCHEMA) for number in range(n)]
+
+
+def errors(found: list[Generation]) -> list[str | None]:
+    return [one.error for one in found]
