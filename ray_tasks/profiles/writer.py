@@ -66,7 +66,8 @@ class ProfileWriter:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """From a table of wire.ENTITIES to one of wire.ANSWERS: a row for every attempt at every entity."""
-        pending, rows = from_wire(block), []
+        pending = from_wire(block)
+        rows: list[dict[str, Any]] = []
         for attempt in range(ATTEMPTS):
             try:
                 generations = self._ask([self._author.request(entity, attempt) for entity in pending])
