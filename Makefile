@@ -9,17 +9,24 @@ ASSETS ?= build/assets
 CONFIG ?=
 RUN_DATE ?=
 BENCH ?=
+TRY ?=
 
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: bench-generate bench-grounding bench-incremental bench-profiles help nightly test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: bench-generate bench-grounding bench-incremental bench-profiles help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 nightly: assets ## Run a night: RUN_DATE=2026-11-22 CONFIG=my.yaml (default: ML-100K)
 	@$(PY) infra/local/nightly.py $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)")
+
+tuning: assets ## Tune the generator on the last night and promote it if better: CONFIG=my.yaml
+	@$(PY) infra/local/trial.py tuning $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)")
+
+shadow: assets ## Try a prompt or model beside the night's: TRY="--challenger-item-prompt item_profile.v3"
+	@$(PY) infra/local/trial.py shadow $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)") $(TRY)
 
 test: lint types imports unit integration ## Lint, types, import rules, unit tests, a whole small night
 

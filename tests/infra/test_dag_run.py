@@ -2,7 +2,7 @@
 
 import pytest
 
-from nightly import FROZEN, progress
+from dag_run import FROZEN, progress
 
 CASES = {
     "2026-11-23T05:14:00Z [info] 2026-11-23 05:14:00,1 INFO nightrec.ingest: items: 80 rows in [airflow.x] loc=a:1": (
