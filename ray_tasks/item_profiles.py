@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.items import item_evidence, near_profiled
 from ray_tasks.generation.factory import generator_revision, make_token_counter
-from ray_tasks.profiles.catalogue import Catalogue
-from ray_tasks.profiles.item_evidence import item_evidence, near_profiled
 from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import publish_profiles
-from ray_tasks.profiles.vocabulary import Vocabulary
+from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.night import Task, night_task, task_arguments
 

@@ -6,15 +6,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_tasks.evidence import tastes
+from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.users import UserFacts, user_evidence
 from ray_tasks.generation.factory import generator_revision, make_token_counter
-from ray_tasks.profiles import tastes
-from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.kinds import USER
 from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import publish_profiles
-from ray_tasks.profiles.user_evidence import UserFacts, user_evidence
-from ray_tasks.profiles.vocabulary import Vocabulary
+from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.errors import LakeError
 from schemas.night import Task, night_task, task_arguments, task_records

@@ -6,10 +6,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_tasks.profiles.aspects import by_item, item_review, judged_aspects
-from ray_tasks.profiles.induction import induce
-from ray_tasks.profiles.vocabulary import KINDS, Vocabulary, rows
-from ray_tasks.profiles.vocabulary_edits import Edits, read_edits
+from ray_tasks.evidence.aspects import by_item, item_review, judged_aspects
+from ray_tasks.vocabulary.edits import Edits, read_edits
+from ray_tasks.vocabulary.induction import induce
+from ray_tasks.vocabulary.labels import KINDS, Vocabulary, rows
 from schemas.night import Task, night_task, task_arguments
 from schemas.stage_files import write_rows
 from schemas.tables import TABLES

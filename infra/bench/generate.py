@@ -20,15 +20,15 @@ from typing import Any
 import psutil
 
 from measurement import circumstances
+from ray_tasks.evidence.items import item_evidence
+from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.generation.factory import make_token_counter
 from ray_tasks.generation.protocol import Generation, Request
 from ray_tasks.generation.transformers_backend import TransformersGenerator
 from ray_tasks.profiles.checks import Grounds, Rejected, check_item
-from ray_tasks.profiles.evidence import Evidence
-from ray_tasks.profiles.induction import induce
-from ray_tasks.profiles.item_evidence import item_evidence
 from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.prompt_file import PromptFile
+from ray_tasks.vocabulary.induction import induce
 from schemas.config import Generator, Vocabulary
 
 HOME = Path(__file__).resolve().parents[2]

@@ -1,1 +1,1 @@
-"""Profiles of items and users: evidence, prompts, checks, and the rows that are published."""
+"""Profiles of items and users: plan, prompts, answers, checks, and the rows that are published."""

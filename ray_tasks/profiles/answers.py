@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ray_tasks.profiles.evidence import Evidence, Piece
+from ray_tasks.evidence.pieces import Evidence, Piece
 
 SENTENCE = r"[A-Z][^\"\\{}<>\[\]\n]{9,%d}[.]"
 """A capital letter, plain text, a full stop."""

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ray_tasks.evidence.pieces import Evidence
+from ray_tasks.privacy.protected import infers_protected_trait
 from ray_tasks.profiles import grounding
 from ray_tasks.profiles.answers import Claim, ItemAnswer, UserAnswer, dislike_claims, like_claims, parse
-from ray_tasks.profiles.evidence import Evidence
-from ray_tasks.profiles.protected import infers_protected_trait
-from ray_tasks.profiles.text import CODE
+from ray_tasks.text import CODE
 
 
 @dataclass(frozen=True)

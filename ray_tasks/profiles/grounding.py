@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
+from ray_tasks.lexicons import lexicon
 from ray_tasks.profiles import originality
-from ray_tasks.profiles.induction import lexicon
-from ray_tasks.profiles.text import words
-from ray_tasks.profiles.vocabulary import stems
+from ray_tasks.text import words
+from ray_tasks.vocabulary.labels import stems
 
 REASONS = (
     "empty",

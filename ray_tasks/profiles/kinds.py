@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.profiles import answers, checks, templates
 from ray_tasks.profiles.checks import Grounds, Rejected
-from ray_tasks.profiles.evidence import Evidence
 from schemas.config import Generator as GeneratorConfig
 
 Profile = dict[str, Any]

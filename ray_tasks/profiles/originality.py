@@ -7,7 +7,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from ray_tasks.profiles.text import words
+from ray_tasks.text import words
 
 LANGUAGE_FROM = 40
 """Characters from which a text's language can be told."""

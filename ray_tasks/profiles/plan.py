@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from ray_tasks.profiles.evidence import Evidence, new_share
+from ray_tasks.evidence.pieces import Evidence, new_share
 from ray_tasks.profiles.prompt_file import PromptFile
 from schemas.config import Generator as GeneratorConfig
 

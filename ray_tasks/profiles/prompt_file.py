@@ -7,8 +7,8 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
-from ray_tasks.profiles.evidence import Evidence
-from ray_tasks.profiles.text import words
+from ray_tasks.evidence.pieces import Evidence
+from ray_tasks.text import words
 from schemas.errors import ConfigError
 
 

@@ -14,9 +14,9 @@ from ray_tasks.profiles.kinds import ProfileKind
 from ray_tasks.profiles.plan import Entity, Freshness, Plan, Row, plan_profiles
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.rows import Outcome, Writing, ordered, outcomes
-from ray_tasks.profiles.vocabulary import Vocabulary
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.profiles.writer import generate
+from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.night import Task, run_folder
 from schemas.stage_files import write_rows

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.profiles.answers import MOST_CLAIMS, MOST_LABELS, dislike_claims, like_claims, title_of
-from ray_tasks.profiles.evidence import Evidence
 
 MANY = 3
 

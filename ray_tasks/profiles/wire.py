@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.generation.protocol import Generation
 from ray_tasks.profiles.checks import Rejected
-from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from schemas.storage import list_files, resolve
 

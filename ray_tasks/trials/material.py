@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ray_tasks.evidence import tastes
+from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.users import UserFacts
 from ray_tasks.item_profiles import item_entities
-from ray_tasks.profiles import tastes
-from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.user_evidence import UserFacts
-from ray_tasks.profiles.vocabulary import Vocabulary
 from ray_tasks.trials.sample import HeldOut, facts_before, first_held_out, shuffled
 from ray_tasks.user_profiles import user_entities, user_facts
+from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import Generator, RunConfig
 from schemas.errors import NothingToDo
 from schemas.published import PublishedNight

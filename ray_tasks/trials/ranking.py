@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_tasks.profiles.tastes import opinions
+from ray_tasks.evidence.tastes import opinions
 from ray_tasks.rows import Floats
 
 K = 10

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ray_tasks.profiles.tastes import opinions
-from ray_tasks.profiles.user_evidence import UserFacts
+from ray_tasks.evidence.tastes import opinions
+from ray_tasks.evidence.users import UserFacts
 
 Row = Mapping[str, Any]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
-from ray_tasks.profiles.item_evidence import item_evidence
-from ray_tasks.profiles.text import document_fields, words
-from ray_tasks.profiles.vocabulary import Vocabulary
+from ray_tasks.evidence.items import item_evidence
+from ray_tasks.text import document_fields, words
 from ray_tasks.tuning.pairs import Pair, compact, part_of
+from ray_tasks.vocabulary.labels import Vocabulary
 
 MOST = 6
 """Labels of one item at most, in the catalogue's order."""

@@ -12,19 +12,19 @@ import numpy as np
 import pyarrow.compute as pc
 from scipy.sparse import csr_matrix
 
+from ray_tasks.evidence import tastes
+from ray_tasks.evidence.catalogue import Catalogue
 from ray_tasks.generation.factory import make_token_counter
 from ray_tasks.item_profiles import item_entities
-from ray_tasks.profiles import tastes
-from ray_tasks.profiles.catalogue import Catalogue
 from ray_tasks.profiles.checks import Grounds
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
-from ray_tasks.profiles.vocabulary import Vocabulary
 from ray_tasks.tuning.labels import Told, gold_labels, label_pairs
 from ray_tasks.tuning.next_item import Shelf, next_item_pairs
 from ray_tasks.tuning.pairs import Pair, choose, part_of
 from ray_tasks.tuning.profiles import TUNED_PROMPTS, profile_pairs
 from ray_tasks.user_profiles import user_entities
+from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.published import PublishedNight
 

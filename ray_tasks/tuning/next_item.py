@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ray_tasks.profiles.text import as_data, natural_title
+from ray_tasks.text import as_data, natural_title
 from ray_tasks.tuning.pairs import Pair, part_of
 
 LIKED, DISLIKED = 6, 4

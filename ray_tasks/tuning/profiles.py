@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.profiles.checks import Grounds, Rejected
-from ray_tasks.profiles.evidence import Evidence
 from ray_tasks.profiles.kinds import KINDS
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.profiles.answers import (
     ItemAnswer,
     UserAnswer,
@@ -16,7 +17,6 @@ from ray_tasks.profiles.answers import (
     parse,
     user_schema,
 )
-from ray_tasks.profiles.evidence import Evidence, Piece
 
 PIECES = (
     Piece("recent", "Stone River (drama, war)", "i1", "A", ("drama", "war")),

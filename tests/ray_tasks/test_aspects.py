@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_tasks import vocabularies
-from ray_tasks.profiles.aspects import by_item, item_review, judged_aspects, sentences
-from ray_tasks.profiles.induction import lexicon
-from ray_tasks.profiles.snippets import LONGEST, MOST, choose, is_quotable
-from ray_tasks.profiles.vocabulary import Label, Vocabulary
+from ray_tasks.evidence.aspects import by_item, item_review, judged_aspects, sentences
+from ray_tasks.evidence.snippets import LONGEST, MOST, choose, is_quotable
+from ray_tasks.lexicons import lexicon
+from ray_tasks.vocabulary.labels import Label, Vocabulary
 from schemas.config import freeze
 from schemas.errors import ConfigError
 from schemas.lake import Lake

@@ -10,13 +10,13 @@ import tiny_llama
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.generation.factory import make_generator, make_token_counter
 from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.generation.protocol import Request
 from ray_tasks.generation.transformers_backend import TransformersGenerator
 from ray_tasks.profiles.answers import item_schema, user_schema
 from ray_tasks.profiles.checks import Grounds, Rejected, check_item, check_user
-from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import Author
 from schemas.config import Generator as GeneratorConfig

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from ray_tasks.evidence import tastes
+from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.items import item_evidence
+from ray_tasks.evidence.users import UserFacts, user_evidence
 from ray_tasks.generation.protocol import Generation
-from ray_tasks.profiles import tastes
-from ray_tasks.profiles.catalogue import Catalogue
-from ray_tasks.profiles.item_evidence import item_evidence
 from ray_tasks.profiles.kinds import ITEM, KINDS, USER
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.user_evidence import UserFacts, user_evidence
-from ray_tasks.profiles.vocabulary import Label, Vocabulary
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import Author, ProfileWriter
+from ray_tasks.vocabulary.labels import Label, Vocabulary
 from schemas.config import Generator
 
 CANARY = "ZX-CANARY-17"

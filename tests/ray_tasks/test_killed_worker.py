@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import ray.cloudpickle as cloudpickle
 
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.profiles.answers import item_schema
-from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import BATCHES_PER_BLOCK, generate
 from schemas.config import Generator

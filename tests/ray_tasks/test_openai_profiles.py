@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from flaky_endpoint import FAILURES, GOOD, FlakyEndpoint, config, seeded
 
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.generation import rate_limit
 from ray_tasks.generation.factory import make_generator
 from ray_tasks.generation.openai_backend import GIVE_UP, SCOUTS, OpenAIGenerator
 from ray_tasks.generation.protocol import UNSERVED
 from ray_tasks.profiles import publication
 from ray_tasks.profiles.costs import money
-from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.vocabulary import Vocabulary
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import ATTEMPTS, ProfileWriter
+from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import Endpoint, Generator, freeze, load_yaml
 from schemas.lake import Lake
 from schemas.night import night_task, save_config

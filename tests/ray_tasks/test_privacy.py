@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_tasks.profiles.privacy import scrub
+from ray_tasks.privacy.scrubbing import scrub
 
 ROWS = [
     json.loads(line)

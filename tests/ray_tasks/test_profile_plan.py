@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profiles.evidence import Evidence, Piece
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.profiles.plan import Entity, Freshness, generation_key, plan_profiles, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from schemas.config import Generator as GeneratorConfig

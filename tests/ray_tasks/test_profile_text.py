@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profiles.text import as_data, document_fields, natural_title
+from ray_tasks.text import as_data, document_fields, natural_title
 
 
 @given(st.text(max_size=400), st.integers(10, 120))

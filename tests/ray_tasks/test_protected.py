@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_tasks.profiles.protected import infers_protected_trait
+from ray_tasks.privacy.protected import infers_protected_trait
 
 ROWS = [
     json.loads(line)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profiles import tastes
+from ray_tasks.evidence import tastes
 
 THEMES = {"a": ("drama",), "b": ("drama", "war"), "c": ("comedy",), "d": ()}
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from ray_tasks.profiles.user_evidence import UserFacts
+from ray_tasks.evidence.users import UserFacts
 from ray_tasks.trials.ranking import gain, item_gains, liked_in, rank_of, user_gains
 from ray_tasks.trials.sample import facts_before, first_held_out, hold_out, shuffled
 

@@ -7,8 +7,8 @@ import pytest
 from shadow_night import PROMPTS, FakeWriter, publish_small_night, small_config
 
 from ray_tasks import shadow_run
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.profiles import writer
-from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.wire import to_wire

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from ray_tasks.profiles.vocabulary import Label, Vocabulary
 from ray_tasks.tuning.labels import MOST, Told, gold_labels, hidden, label_pairs, read_labels
 from ray_tasks.tuning.next_item import NO, YES, Shelf, next_item_pairs
 from ray_tasks.tuning.pairs import PARTS, choose, few_shot, part_of, shots
+from ray_tasks.vocabulary.labels import Label, Vocabulary
 
 SEED = 7
 THEMES = ("crime", "comedy", "western", "romance")

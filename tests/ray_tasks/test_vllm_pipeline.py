@@ -15,11 +15,11 @@ from ray.llm._internal.batch import stages
 from ray.llm._internal.batch.stages.base import StatefulStage
 from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF, vLLMOutputData
 
+from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.generation import transformers_backend, vllm_pipeline
 from ray_tasks.generation.protocol import Generation, Request
 from ray_tasks.generation.transformers_backend import token_counter
 from ray_tasks.profiles import writer
-from ray_tasks.profiles.evidence import Evidence, Piece
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import Author
 from ray_tasks.ray_session import ray_session

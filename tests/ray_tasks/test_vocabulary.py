@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.profiles.induction import category_label, induce, lexicon
-from ray_tasks.profiles.telling_terms import description, telling_terms
-from ray_tasks.profiles.vocabulary import KINDS, Label, Vocabulary, rows, stems
-from ray_tasks.profiles.vocabulary_edits import Edits, read_edits
+from ray_tasks.lexicons import lexicon
+from ray_tasks.vocabulary.edits import Edits, read_edits
+from ray_tasks.vocabulary.induction import category_label, induce
+from ray_tasks.vocabulary.labels import KINDS, Label, Vocabulary, rows, stems
+from ray_tasks.vocabulary.telling_terms import description, telling_terms
 from schemas.config import Vocabulary as Settings
 from schemas.errors import ConfigError
 from schemas.tables import TABLES

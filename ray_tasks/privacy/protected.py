@@ -8,9 +8,8 @@ words of each trait stand in `lexicons/protected.yaml`; how they make a claim st
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
-import yaml
+from ray_tasks.lexicons import load
 
 _USER = (
     r"(?:users?|viewers?|readers?|players?|gamers?|fans?|audiences?|listeners?|customers?|shoppers?|watchers?|buyers?"
@@ -52,7 +51,7 @@ _STORY = re.compile(
 @cache
 def _patterns() -> dict[str, tuple[re.Pattern[str], ...]]:
     """Trait -> what claims it, in the lexicon's order: traits that others accompany (`gay men`) come first."""
-    lexicon = yaml.safe_load((files("ray_tasks") / "lexicons" / "protected.yaml").read_text(encoding="utf-8"))
+    lexicon = load("protected")
     every = "|".join(word for words in lexicon.values() for word in words["adjectives"])
     return {trait: tuple(_claims(words, every)) for trait, words in lexicon.items()}
 

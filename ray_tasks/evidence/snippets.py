@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from ray_tasks.profiles.privacy import scrub
-from ray_tasks.profiles.text import words
-from ray_tasks.profiles.vocabulary import KINDS, Vocabulary, stems, tokens
+from ray_tasks.privacy.scrubbing import scrub
+from ray_tasks.text import words
+from ray_tasks.vocabulary.labels import KINDS, Vocabulary, stems, tokens
 
 MOST, SHORTEST, LONGEST = 3, 40, 160
 """Sentences per item; characters of one."""

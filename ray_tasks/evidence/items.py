@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ray_tasks.profiles.catalogue import Catalogue
-from ray_tasks.profiles.evidence import Evidence, Piece, within_budget
-from ray_tasks.profiles.privacy import scrub
-from ray_tasks.profiles.text import as_data, document_fields, is_order, natural_title, words
-from ray_tasks.profiles.vocabulary import Vocabulary
+from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.pieces import Evidence, Piece, within_budget
+from ray_tasks.privacy.scrubbing import scrub
+from ray_tasks.text import as_data, document_fields, is_order, natural_title, words
+from ray_tasks.vocabulary.labels import Vocabulary
 
 TITLE, FACT, FACTS = 90, 200, 240
 """Characters of a title, of one fact and of all facts that a prompt holds."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from ray_tasks.profiles.vocabulary import Vocabulary
+from ray_tasks.vocabulary.labels import Vocabulary
 
 MEDOIDS_FROM = 60
 """History items that medoids are chosen from: the most recent ones, since the cost grows with the square."""

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from ray_tasks.profiles import snippets
-from ray_tasks.profiles.induction import lexicon
-from ray_tasks.profiles.telling_terms import FUNCTION_WORDS
-from ray_tasks.profiles.text import words
-from ray_tasks.profiles.vocabulary import Label, Vocabulary, stems
+from ray_tasks.evidence import snippets
+from ray_tasks.lexicons import lexicon
+from ray_tasks.text import words
+from ray_tasks.vocabulary.labels import Label, Vocabulary, stems
+from ray_tasks.vocabulary.telling_terms import FUNCTION_WORDS
 
 POSITIVE, NEGATIVE = 0.2, -0.2
 """Sentiments beyond which a review praises or criticises an aspect."""

@@ -3,15 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
-from ray_tasks.profiles.telling_terms import description, telling_terms
-from ray_tasks.profiles.vocabulary import KINDS, Label, Vocabulary, parts, stems
-from ray_tasks.profiles.vocabulary_edits import LONGEST, SHORTEST, Edits
+from ray_tasks.lexicons import lexicon
+from ray_tasks.vocabulary.edits import LONGEST, SHORTEST, Edits
+from ray_tasks.vocabulary.labels import KINDS, Label, Vocabulary, parts, stems
+from ray_tasks.vocabulary.telling_terms import description, telling_terms
 from schemas.config import Vocabulary as VocabularyConfig
 
 COMMON = 0.6
@@ -25,13 +22,6 @@ _YEAR = re.compile(r"(?:1[89]|20)?\d0'?s|(?:1[89]|20)\d\d(?: ?- ?(?:1[89]|20)?\d
 _MOST_WORDS = 5
 
 Row = Mapping[str, Any]
-
-
-@cache
-def lexicon(name: str) -> dict[str, tuple[str, ...]]:
-    """A shipped lexicon, `moods` or `aspects`: label -> terms, the label one of them."""
-    text = (files("ray_tasks") / "lexicons" / f"{name}.yaml").read_text(encoding="utf-8")
-    return {label: tuple(dict.fromkeys((label, *terms))) for label, terms in yaml.safe_load(text).items()}
 
 
 def induce(

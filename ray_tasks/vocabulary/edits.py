@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ray_tasks.profiles.vocabulary import Label
+from ray_tasks.vocabulary.labels import Label
 from schemas.errors import ConfigError, LakeError
 from schemas.storage import read_text
 

@@ -7,7 +7,7 @@ plain word, so that the sentence still reads: `mail me at bob@x.org` becomes `ma
 import unicodedata
 from collections.abc import Iterator
 
-from ray_tasks.profiles.privacy_rules import Rule, rules
+from ray_tasks.privacy.rules import Rule, rules
 
 ROUNDS = 6
 """A text that rules still change after so many passes is nothing that a person wrote: it is dropped whole."""

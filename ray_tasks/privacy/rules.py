@@ -1,20 +1,14 @@
-"""The rules of `privacy.scrub`: what counts as personal data in a text, and the word that stands in its place."""
+"""The rules of `scrubbing.scrub`: what counts as personal data in a text, and the word that stands in its place."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from ipaddress import ip_address
 
-import yaml
+from ray_tasks.lexicons import load
 
-_WORDS = {
-    kind: "|".join(words)
-    for kind, words in yaml.safe_load(
-        (files("ray_tasks") / "lexicons" / "personal.yaml").read_text(encoding="utf-8")
-    ).items()
-}
+_WORDS = {kind: "|".join(words) for kind, words in load("personal").items()}
 """Kind of word (`kin`, `endings`, ...) -> a pattern of its words."""
 
 _UPPER = f"[{''.join(char for char in map(chr, range(0x530)) if char.isupper())}]"

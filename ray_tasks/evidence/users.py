@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Any
 
-from ray_tasks.profiles.catalogue import Catalogue
-from ray_tasks.profiles.evidence import Evidence, Piece, within_budget
-from ray_tasks.profiles.privacy import scrub
-from ray_tasks.profiles.tastes import Opinions, avoided, distinctive, opinions, strengths
-from ray_tasks.profiles.text import as_data, is_order, natural_title
+from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.pieces import Evidence, Piece, within_budget
+from ray_tasks.evidence.tastes import Opinions, avoided, distinctive, opinions, strengths
+from ray_tasks.privacy.scrubbing import scrub
+from ray_tasks.text import as_data, is_order, natural_title
 
 RECENT, EARLIER, DISLIKED, REVIEWS, WISHES = 4, 4, 2, 1, 2
 """Items of each role that a prompt names at most, own reviews and stated wishes that it quotes."""

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from ray_tasks.profiles.text import document_fields, words
-from ray_tasks.profiles.vocabulary import parts, stems, tokens
+from ray_tasks.text import document_fields, words
+from ray_tasks.vocabulary.labels import parts, stems, tokens
 
 FEWEST_DOCUMENTS = 50
 """Descriptions below which their words are accidents."""
