@@ -112,6 +112,7 @@ def _long_term(evidence: Evidence) -> str:
     """`Enjoys war, drama and romance, with a taste for comedy.`, in themes of the evidence; empty without any."""
     theme = _one_of(evidence.themes)
     more = f"(?:(?:, {theme})? and {theme}(?:, with (?:a taste for|an interest in|some) {theme})?)?"
+    more = more if len(evidence.themes) > 1 else ""
     return f"Enjoys (?:mostly )?{theme}{more}[.]" if theme else ""
 
 
@@ -121,7 +122,8 @@ def _recent(evidence: Evidence) -> str:
     forms = []
     for piece in recent:
         theme, title = _one_of(piece.labels), _one_of([title_of(piece)])
-        forms.append(f"{theme}(?: and {theme})?, such as {title}" if theme else title)
+        more = f"(?: and {theme})?" if len(piece.labels) > 1 else ""
+        forms.append(f"{theme}{more}, such as {title}" if theme else title)
     return f"Lately (?:{'|'.join(forms)})[.]" if forms else ""
 
 

@@ -2,9 +2,9 @@
 
 A profile is stale when it does not exist, when its recipe (model, prompt, decoding) is another one, when enough of
 its evidence is new, or when it is old and any of its evidence is new. Stale ones are asked for in the order of value
-(activity times staleness) until the budget is planned out; each is charged its *estimated* cost (prompt tokens plus
-the most that may be written). What this very night has already generated is charged first: a rerun makes the same
-plan, finds all of it done, and generates nothing.
+(activity times staleness) until the budget is planned out. Each is charged what one attempt may cost at most (prompt
+tokens plus the longest answer); second attempts are paid from what the first ones leave of it. What this very night has
+already generated is charged first: a rerun makes the same plan, finds all of it done, and generates nothing.
 """
 
 import hashlib
@@ -45,14 +45,15 @@ class Entity:
 class Plan:
     """What to do with each entity; every entity is in exactly one of the first four.
 
-    `reused` pairs it with its row. `outdated` are rows by id that serve on where an entity is over budget: a stale
-    profile is better than a template.
+    `reused` pairs it with its row; `spare` is what the budget has left, in tokens, when everything asked is charged;
+    `outdated` are rows by id that serve on where an entity is over budget: a stale profile is better than a template.
     """
 
     reused: tuple[tuple[Entity, Row], ...]
     asked: tuple[Entity, ...]
     over_budget: tuple[Entity, ...]
     too_little_evidence: tuple[Entity, ...]
+    spare: int = 0
     outdated: Mapping[str, Row] = field(default_factory=dict)
 
 
@@ -122,7 +123,9 @@ def plan_profiles(
         staleness = freshness.staleness(entity, row, night)
         if staleness == 0 and row is not None:
             reused.append((entity, row))
-            budget -= cost(entity) if row["generated_on"] == night else 0
+            budget -= (
+                max(cost(entity), row["prompt_tokens"] + row["output_tokens"]) if row["generated_on"] == night else 0
+            )
         else:
             stale.append((staleness * (1 + entity.activity), entity))
     ordered = [entity for _, entity in sorted(stale, key=lambda pair: (-pair[0], pair[1].entity_id))]
@@ -133,8 +136,8 @@ def plan_profiles(
     }
     fitting = 0
     for entity in ordered:
-        budget -= cost(entity)
-        if budget < 0:
+        if (left := budget - cost(entity)) < 0:
             break
-        fitting += 1
-    return Plan(tuple(reused), tuple(ordered[:fitting]), tuple(ordered[fitting:]), little, outdated)
+        budget, fitting = left, fitting + 1
+    asked, over_budget = tuple(ordered[:fitting]), tuple(ordered[fitting:])
+    return Plan(tuple(reused), asked, over_budget, little, max(0, budget), outdated)

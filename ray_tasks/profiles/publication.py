@@ -59,12 +59,13 @@ def token_budget(config: RunConfig, kind: ProfileKind) -> int:
 
 
 def cost_of(config: RunConfig, kind: ProfileKind) -> Any:
-    """What asking for an entity may cost in tokens, one attempt long."""
+    """What one attempt at an entity may cost at most, in tokens. An endpoint is paid for the examples every time."""
     count = make_token_counter(config.generator)
     prompt = PromptFile.load(kind.prompt_version(config.generator))
+    examples = count(prompt.prefix) if config.generator.backend == "openai" else 0
 
     def cost(entity: Entity) -> int:
-        return count(prompt.prompt(entity.evidence)) + config.generator.max_new_tokens
+        return examples + count(prompt.prompt(entity.evidence)) + config.generator.max_new_tokens
 
     return cost
 
@@ -86,7 +87,8 @@ def _answers(task: Task, kind: ProfileKind, plan: Plan, words: frozenset[str], e
     if limit is not None and any(row["generated_on"] == config.night for row in earlier):
         return
     until = None if limit is None else time.monotonic() + limit * _share(config, kind)
-    for table in generate(due, kind.name, config.generator, words):
+    spare = plan.spare / max(1, len(plan.asked))
+    for table in generate(due, kind.name, config.generator, words, spare=spare):
         yield from spool.add(table).to_pylist()
         if until is not None and time.monotonic() > until:
             return

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -47,6 +48,23 @@ class Author:
             seed,
         )
 
+    def again(self, answered: Sequence[tuple[Entity, dict[str, Any]]], spare: float) -> list[Entity]:
+        """The failed among (entity, row of its attempt) that are asked once more, as far as the budget reaches.
+
+        A plan reserves the longest answer for each. What the answers left of that, and `spare` tokens for each, pay
+        for more attempts in the entities' order.
+        """
+        longest = self._config.max_new_tokens
+        left = sum(longest - row["output_tokens"] + spare for _, row in answered)
+        found = []
+        for entity, row in answered:
+            if row["reason"]:
+                left -= row["prompt_tokens"] + longest
+                if left < 0:
+                    break
+                found.append(entity)
+        return found
+
     def checked(self, entity: Entity, generation: Generation, attempt: int) -> dict[str, Any]:
         """The row of wire.ANSWERS: the profile, or the reason why the attempt failed."""
         outcome: Any = Rejected(generation.error) if generation.error else None
@@ -58,9 +76,15 @@ class ProfileWriter:
     """Asks the model for a block of profiles and checks them. The model is loaded once, on construction."""
 
     def __init__(
-        self, kind: str, config: GeneratorConfig, words: frozenset[str], threads: int, generator: Any = None
+        self,
+        kind: str,
+        config: GeneratorConfig,
+        words: frozenset[str],
+        threads: int,
+        generator: Any = None,
+        spare: float = math.inf,
     ) -> None:
-        self._author = Author(kind, config, words)
+        self._author, self._spare = Author(kind, config, words), spare
         self._generator: Generator = generator or make_generator(config, self._author.prompt.prefix, threads)
         self._has_answered = False
 
@@ -81,7 +105,7 @@ class ProfileWriter:
                 for entity, generation in zip(pending, generations, strict=True)
             ]
             rows += checked
-            pending = [entity for entity, row in zip(pending, checked, strict=True) if row["reason"]]
+            pending = self._author.again(list(zip(pending, checked, strict=True)), self._spare)
             if not pending:
                 break
         return pa.Table.from_pylist(rows, schema=ANSWERS)
@@ -117,10 +141,12 @@ def generate(
     config: GeneratorConfig,
     words: frozenset[str],
     generator: Generator | None = None,
+    spare: float = math.inf,
 ) -> Iterator[pa.Table]:
     """Ask for all entities, the most valuable first, and yield tables of wire.ANSWERS as they come, with progress.
 
     A worker that dies is started again and does its block anew; `generator` replaces the configured one in tests.
+    `spare` is what second attempts may cost in tokens per entity, beside what first ones leave of their reserve.
     """
     import ray
 
@@ -128,7 +154,9 @@ def generate(
 
     if config.backend == "vllm" and entities:
         with ray_session():
-            yield from _with_progress(_by_vllm(entities, Author(kind, config, words), config), len(entities), kind)
+            yield from _with_progress(
+                _by_vllm(entities, Author(kind, config, words), config, spare), len(entities), kind
+            )
         return
     blocks = to_wire(entities, config.batch_size * BATCHES_PER_BLOCK)
     if not blocks:
@@ -140,7 +168,7 @@ def generate(
     # An endpoint's limits are kept by one process; only local models gain from several.
     actors = 1 if config.backend == "openai" else min(config.actors, len(blocks))
     arguments = {"kind": kind, "config": config, "words": words, "threads": threads_per_actor(actors)}
-    arguments |= {"generator": generator}
+    arguments |= {"generator": generator, "spare": spare}
     with ray_session():
         answers = ray.data.from_arrow(blocks).map_batches(
             ProfileWriter,
@@ -155,7 +183,9 @@ def generate(
         )
 
 
-def _by_vllm(entities: Sequence[Entity], author: Author, config: GeneratorConfig) -> Iterator[pa.Table]:
+def _by_vllm(
+    entities: Sequence[Entity], author: Author, config: GeneratorConfig, spare: float = math.inf
+) -> Iterator[pa.Table]:
     """All entities through one vLLM pipeline per attempt, a table of wire.ANSWERS for every answer.
 
     Where a second attempt is due, both come together at the end: an entity is done when its last attempt is.
@@ -164,17 +194,19 @@ def _by_vllm(entities: Sequence[Entity], author: Author, config: GeneratorConfig
 
     pending, failed = list(entities), dict[str, list[dict[str, Any]]]()
     for attempt in range(ATTEMPTS):
-        requests, again = [author.request(entity, attempt) for entity in pending], []
+        requests = [author.request(entity, attempt) for entity in pending]
+        answered = dict[int, dict[str, Any]]()
         for number, generation in vllm_generations(requests, config, author.prompt.prefix) if requests else ():
             entity = pending[number]
-            row = author.checked(entity, generation, attempt)
-            rows = [*failed.pop(entity.entity_id, []), row]
-            if row["reason"] and attempt + 1 < ATTEMPTS:
+            answered[number] = author.checked(entity, generation, attempt)
+            rows = [*failed.pop(entity.entity_id, []), answered[number]]
+            if answered[number]["reason"]:
                 failed[entity.entity_id] = rows
-                again.append(entity)
             else:
                 yield pa.Table.from_pylist(rows, schema=ANSWERS)
-        pending = again
+        pending = author.again([(pending[number], answered[number]) for number in sorted(answered)], spare)
+    for rows in failed.values():
+        yield pa.Table.from_pylist(rows, schema=ANSWERS)
 
 
 def _with_progress(tables: Iterable[Any], total: int, kind: str) -> Iterator[pa.Table]:

@@ -1,6 +1,8 @@
 """The form of answers: schemas that admit only what the evidence supports, and parsing that says what is wrong."""
 
 import json
+import re
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -57,6 +59,17 @@ def test_closed_sentences_have_only_themes_and_recent_titles_of_the_evidence():
     assert not admits(schema, user_answer(recent="Lately drama, such as Green Hill."))  # that is long ago
     assert not admits(schema, user_answer(recent="Lately horror, such as Stone River."))
     assert admits(user_schema(USER, closed=False), user_answer(long_term="Enjoys drama and long walks."))
+
+
+def test_with_one_theme_a_sentence_cannot_name_it_twice():
+    schema = user_schema(
+        replace(USER, themes=("war",), pieces=(Piece("recent", "Stone River (war)", "i1", "A", ("war",)),))
+    )
+    form = json.loads(schema)["properties"]
+    assert re.search(form["long_term"]["pattern"], "Enjoys mostly war.")
+    assert not re.search(form["long_term"]["pattern"], "Enjoys war and war.")
+    assert re.search(form["recent"]["pattern"], "Lately war, such as Stone River.")
+    assert not re.search(form["recent"]["pattern"], "Lately war and war, such as Stone River.")
 
 
 def test_an_items_labels_are_those_that_its_evidence_allows():

@@ -39,9 +39,9 @@ def entity(number: int) -> Entity:
     return Entity(found, "recipe", f"key {number}")
 
 
-def in_this_process(entities, kind, config, words):
+def in_this_process(entities, kind, config, words, spare):
     """As nights ask, without Ray: the same blocks through the same writer, with the configured generator."""
-    return map(ProfileWriter(kind, config, words, 1), to_wire(entities, config.batch_size))
+    return map(ProfileWriter(kind, config, words, 1, spare=spare), to_wire(entities, config.batch_size))
 
 
 @pytest.fixture

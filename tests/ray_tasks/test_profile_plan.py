@@ -33,6 +33,8 @@ def row(of: Entity, source="llm", reason=None, age: int | None = 1, themes=("dra
         "recipe_key": of.recipe,
         "generation_key": of.key,
         "generated_on": None if age is None else NIGHT - timedelta(days=age),
+        "prompt_tokens": 0,
+        "output_tokens": 0,
         "evidence": of.evidence.rows(),
         "themes": list(themes),
         "moods": [],

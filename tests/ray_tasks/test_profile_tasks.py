@@ -136,8 +136,8 @@ def read(config, table: str) -> list[dict]:
 
 
 def without_ray(generator):
-    def generate(entities, kind, config, words):
-        writer = ProfileWriter(kind, config, words, 1, generator)
+    def generate(entities, kind, config, words, spare):
+        writer = ProfileWriter(kind, config, words, 1, generator, spare)
         return (writer(block) for block in to_wire(entities, config.batch_size))
 
     return generate
@@ -185,6 +185,18 @@ def test_the_budget_goes_to_the_most_used_items_and_is_never_exceeded(night):
     assert asked == [i for i, _, _ in ITEMS][: len(asked)]
     assert 0 < len(asked) < 8
     assert record["counters"]["prompt_tokens"] + record["counters"]["output_tokens"] <= 800
+
+
+@pytest.mark.parametrize("budget", [300, 800, 1_300])
+def test_second_attempts_keep_within_the_budget_too(night, monkeypatch, budget):
+    class Wordy(FakeGenerator):
+        def generate(self, requests):
+            return [Generation("word " * 128, len(r.text.split()), 128, "truncated") for r in requests]
+
+    monkeypatch.setattr(publication, "generate", without_ray(Wordy()))
+    rows, _, record = night("item", nightly_token_budget=budget, item_share=1)
+    assert 0 < record["counters"]["prompt_tokens"] + record["counters"]["output_tokens"] <= budget
+    assert {row["reason"] for row in rows.values()} == {"rejected", "over_budget", "too_little_evidence"}
 
 
 def test_a_night_without_seconds_asks_nobody(night):
@@ -278,8 +290,8 @@ def test_a_task_that_fails_half_way_has_not_paid_in_vain(night, monkeypatch):
             asked.extend(request.text.splitlines()[0] for request in requests)
             return super().generate(requests)
 
-    def breaking(entities, kind, config, words):
-        tables = without_ray(Counting())(entities, kind, config, words)
+    def breaking(entities, kind, config, words, spare):
+        tables = without_ray(Counting())(entities, kind, config, words, spare)
         yield next(tables)
         raise KeyboardInterrupt("the machine goes down")
 
