@@ -88,7 +88,9 @@ class Vocabulary(Section):
     """The closed sets of labels that profiles may use."""
 
     path: str | None = Field(
-        None, description="YAML file of your own labels: adds, renames and removes what the catalogue suggests"
+        None,
+        description="YAML file of your own labels, relative to the configuration file: adds, renames and removes what "
+        "the catalogue suggests",
     )
     themes: int = Field(60, ge=1, le=2_000, description="Most themes induced from the catalogue")
     moods: int = Field(24, ge=0, le=500, description="Most moods")
@@ -219,7 +221,7 @@ class RunConfig(Section):
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a configuration file, fill in `${VARIABLES}`, make source paths absolute.
+    """Read a configuration file, fill in `${VARIABLES}`, make the paths of sources and vocabulary absolute.
 
     Raises ConfigError when the file is absent or is not a YAML mapping.
     """
@@ -233,9 +235,10 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigError(str(path), [f"expected a mapping with 'source:' at the top, found {type(document).__name__}"])
     sources = document.get("source")
-    for entity in sources.values() if isinstance(sources, dict) else ():
-        if isinstance(entity, dict) and isinstance(entity.get("path"), str):
-            entity["path"] = _absolute(_expand(entity["path"], str(path)), path.parent)
+    entities = list(sources.values()) if isinstance(sources, dict) else []
+    for section in [*entities, document.get("vocabulary")]:
+        if isinstance(section, dict) and isinstance(section.get("path"), str):
+            section["path"] = _absolute(_expand(section["path"], str(path)), path.parent)
     return document
 
 

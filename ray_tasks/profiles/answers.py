@@ -21,9 +21,8 @@ SUMMARY, PHRASE, REASONING = 180, 120, 400
 """Characters of a summary, of a shorter sentence and of the reasoning before an answer."""
 
 AUDIENCE = r"People who [^\"\\{}<>\[\]\n]{5,%d}[.]"
-_WORDS = "a an and as at both by for from in into is its of on or the to very who with"
-GLUE = tuple(_WORDS.split(" "))
-"""Function words that hold sentences together; none of them ends one."""
+LINKS = ("and", "or", "of", "in", "on", "at", "by", "for", "from", "with", "about", "into")
+"""Words that may stand between two phrases of a closed sentence."""
 
 PLAIN_TITLE = re.compile(r"[A-Z][A-Za-z' -]{2,40}")
 """A title that reads like words in a sentence."""
@@ -79,13 +78,18 @@ def item_schema(evidence: Evidence, reasoning: bool = False, words: frozenset[st
 
 
 def _sentences(words: Iterable[str], title: str) -> tuple[str, str]:
-    """Patterns of a summary and an audience in given words, with the right article, and the title as a whole."""
-    content = sorted(set(words) - set(GLUE))
-    vowel, other = ([word for word in content if (word[0] in "aeiou") == is_vowel] for is_vowel in (True, False))
-    content += [title] if PLAIN_TITLE.fullmatch(title) else []
-    last, inner = _one_of(content), _one_of([*content, *GLUE])
-    summary = f"(?:A {_one_of(other)}|An {_one_of(vowel)})(?:,? {inner}){{2,14}} {last}[.]"
-    return summary, f"People who (?:enjoy|like|love) {inner}(?:,? {inner}){{0,8}} {last}[.]"
+    """Patterns of a summary and an audience: phrases in given words, the title as a whole, and links between them.
+
+    A phrase is at most an article, `very` and three words, so that no loop of little words fits: a small model that
+    may write `with a` after `with a` does.
+    """
+    content = sorted(set(words) - {*LINKS, "a", "an", "the", "its", "very"})
+    vowel, other = (_one_of(word for word in content if (word[0] in "aeiou") == is_vowel) for is_vowel in (True, False))
+    word = _one_of([*content, *([title] if PLAIN_TITLE.fullmatch(title) else [])])
+    first = f"(?:a {other}|an {vowel}|(?:the |its |a very |very )?{word})"
+    rest = f"(?:(?:,| {_one_of(LINKS)}) {first}(?: {word}){{0,2}})"
+    summary = f"(?:A {other}|An {vowel})(?:,? {word}){{0,3}}{rest}{{1,3}}[.]"
+    return summary, f"People who (?:enjoy|like|love) {first}(?: {word}){{0,2}}{rest}{{0,2}}[.]"
 
 
 def user_schema(evidence: Evidence, reasoning: bool = False, closed: bool = True) -> str:

@@ -44,8 +44,8 @@ _SPELT = "two three four five six seven eight nine ten eleven twelve twenty thir
 NUMBERS = dict(zip(words(_SPELT + "ninety"), _DIGITS.split(" "), strict=True))
 """Number words; `one` is rather a pronoun."""
 
-_ASTRAY = frozenset(("facts", "heart"))
-"""Plain words that a small model takes for the beginning of a phrase that it then cannot end."""
+_ASTRAY = frozenset(("facts", "heart", "sensual", "erotic", "dating", "childrens"))
+"""Words for no closed sentence: beginnings of a phrase that it cannot end, and what says more than its genre does."""
 
 _QUOTED = re.compile(r"[\"\u201c\u2018]([^\"\u201d\u2019]{2,60})[\"\u201d\u2019]")
 _NAME = re.compile(r"(?:^|(?<=[a-z,;(] )|(?<=\())[A-Z][\w'-]*(?: (?:(?:of|the|and|in|a) )*[A-Z][\w'-]*)*")
@@ -110,7 +110,7 @@ def words_to_use(facts: str, vocabulary: frozenset[str]) -> frozenset[str]:
 
     `facts` is the evidence without its title, whose words say little about the item one by one.
     """
-    told = {word for word in _parts(facts) if word.isascii() and word.replace("-", "").isalpha()}
+    told = {word for word in _parts(facts) if word.isascii() and word.replace("-", "").replace("'", "").isalpha()}
     content = frozenset(lexicon("grounding")["plain"]) | told | _implied(_parts(facts))
     return content - words_to_avoid(facts, vocabulary, is_told=False) - _ASTRAY
 
@@ -251,9 +251,10 @@ def _unknown(text: str, own: str, shortest: int = 3) -> list[str]:
 
 
 def _is_off(sentence: str, own: str) -> bool:
-    """Whether a sentence shares no content word with the evidence."""
+    """Whether a sentence shares no content word with the evidence, nor says what a word of it implies."""
+    implied = " ".join(_implied(_parts(own)))
     known, said = (
         {word[:5] for word in words(text.replace("-", " ")) if len(word) > 2 and word not in _harmless()}
-        for text in (own, sentence)
+        for text in (f"{own} {implied}", sentence)
     )
     return not known & said

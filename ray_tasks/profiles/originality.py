@@ -25,14 +25,15 @@ _COMMON = frozenset(words("the and with from that for who are has enjoy enjoys p
 
 
 def repeats(text: str, vocabulary: frozenset[str]) -> bool:
-    """Whether a sentence has a content word thrice, a theme or a pair of words twice, or a word twice around `and`."""
+    """Whether a sentence has a content word thrice, a theme or a phrase twice, or a word twice around `and`."""
     found = words(text)
     content = Counter(word for word in found if len(word) > 3 and word not in _COMMON)
     pairs = Counter(pair for pair in pairwise(found) if not set(pair) & _COMMON and min(map(len, pair)) > 2)
-    around = zip(found, found[1:], found[2:], strict=False)
+    around = list(zip(found, found[1:], found[2:], strict=False))
     return (
         any(count >= 3 or (count == 2 and word in vocabulary) for word, count in content.items())
         or any(count >= 2 for count in pairs.values())
+        or len(set(around)) < len(around)
         or any(a == b for a, b in pairwise(found))
         or any(a == c and b in ("and", "or") for a, b, c in around)
     )

@@ -3,14 +3,15 @@
 A profile is stale when it does not exist, when its recipe (model, prompt, decoding) is another one, when enough of
 its evidence is new, or when it is old and any of its evidence is new. Stale ones are asked for in the order of value
 (activity times staleness) until the budget is planned out. Each is charged what one attempt may cost at most (prompt
-tokens plus the longest answer); second attempts are paid from what the first ones leave of it. What this very night has
-already generated is charged first: a rerun makes the same plan, finds all of it done, and generates nothing.
+tokens plus the longest answer); what answers leave of it pays for second attempts, then for the next in line. What this
+very night has already generated is charged first: a rerun makes the same plan, finds all of it done, and generates
+nothing.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -134,10 +135,28 @@ def plan_profiles(
         for entity in ordered
         if (row := previous.get(entity.entity_id)) and row["source"] == "llm" and labels_of(row) <= freshness.labels
     }
-    fitting = 0
-    for entity in ordered:
+    asked, budget = _fitting(ordered, budget, cost)
+    return Plan(tuple(reused), asked, tuple(ordered[len(asked) :]), little, max(0, budget), outdated)
+
+
+def extended(plan: Plan, tokens: int, cost: Callable[[Entity], int], least: int) -> tuple[Plan, tuple[Entity, ...]]:
+    """The plan that asks, too, the next over budget whose reserve fits into so many tokens; and who they are.
+
+    Nobody where that would be fewer than `least`.
+    """
+    more, spare = _fitting(plan.over_budget, tokens, cost)
+    if len(more) < least:
+        return plan, ()
+    rest = plan.over_budget[len(more) :]
+    return replace(plan, asked=(*plan.asked, *more), over_budget=rest, spare=spare), more
+
+
+def _fitting(stale: Sequence[Entity], budget: int, cost: Callable[[Entity], int]) -> tuple[tuple[Entity, ...], int]:
+    """The first entities whose reserve fits into the budget, and what it has left then."""
+    found = []
+    for entity in stale:
         if (left := budget - cost(entity)) < 0:
             break
-        budget, fitting = left, fitting + 1
-    asked, over_budget = tuple(ordered[:fitting]), tuple(ordered[fitting:])
-    return Plan(tuple(reused), asked, over_budget, little, max(0, budget), outdated)
+        budget = left
+        found.append(entity)
+    return tuple(found), budget

@@ -1,8 +1,9 @@
 """A night's profiles of one kind, from entities to published tables: plan, generate, check, publish."""
 
+import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.profiles.costs import cost_row
 from ray_tasks.profiles.kinds import ProfileKind
-from ray_tasks.profiles.plan import Entity, Freshness, Plan, Row, plan_profiles
+from ray_tasks.profiles.plan import Entity, Freshness, Plan, Row, extended, plan_profiles
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.rows import Outcome, Writing, ordered, outcomes
 from ray_tasks.profiles.wire import Spool
@@ -36,9 +37,20 @@ def publish_profiles(
     settings = config.generator
     labels = frozenset(chain.from_iterable(vocabulary.labels(one) for one in ("theme", "mood")))
     freshness = Freshness(settings.stale_share, settings.stale_days, labels, settings.full_refresh)
-    plan = plan_profiles(entities, earlier, config.night, budget, cost_of(config, kind), freshness)
-    started = time.monotonic()
-    answered = outcomes(_answers(task, kind, plan, words, earlier.values()))
+    cost = cost_of(config, kind)
+    plan = plan_profiles(entities, earlier, config.night, budget, cost, freshness)
+    tonight = [row for row in earlier.values() if row["generated_on"] == config.night]
+    until = None if settings.nightly_second_budget is None else _deadline(config, kind, is_used=bool(tonight))
+    answered: dict[str, Outcome] = {}
+    started, more = time.monotonic(), plan.asked
+    while more:
+        spare = plan.spare / len(more)
+        answers = outcomes(_answers(task, kind, more, words, spare, until))
+        answered |= answers
+        if len(answers) < len(more) or any(one.is_unserved for one in answers.values()):
+            break
+        left = budget - tokens_of(tonight) - tokens_of(row for one in answered.values() for row in one.attempts)
+        plan, more = extended(plan, left, cost, least=settings.batch_size)
     seconds = time.monotonic() - started if answered else 0.0
     writing = Writing(kind, config, generator_revision(settings))
     rows = ordered(writing.rows(plan, answered), kind.id_column)
@@ -70,32 +82,37 @@ def cost_of(config: RunConfig, kind: ProfileKind) -> Any:
     return cost
 
 
-def _answers(task: Task, kind: ProfileKind, plan: Plan, words: frozenset[str], earlier: Any) -> Iterator[Row]:
-    """Attempts for what the plan asks: those that an earlier try of this task has paid for, then new ones.
+def tokens_of(rows: Iterable[Row]) -> int:
+    """Prompt and output tokens of rows of profiles or attempts."""
+    return sum(row["prompt_tokens"] + row["output_tokens"] for row in rows)
 
-    Stops when the budget of seconds is used up; a night that has published profiles already has used it.
+
+def _answers(
+    task: Task, kind: ProfileKind, asked: Sequence[Entity], words: frozenset[str], spare: float, until: float | None
+) -> Iterator[Row]:
+    """Attempts at entities: those that an earlier try of this task has paid for, then new ones.
+
+    Stops when the monotonic clock is past `until`.
     """
     config = task.config
     spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
-    keys = {entity.key for entity in plan.asked}
     found = [outcome for table in spool for outcome in outcomes(table.to_pylist()).values()]
     kept = {one.last["generation_key"]: one for one in found if not one.is_unserved}
-    paid = keys & set(kept)
+    paid = {entity.key for entity in asked} & set(kept)
     yield from (row for key in sorted(paid) for row in kept[key].attempts)
-    due = [entity for entity in plan.asked if entity.key not in paid]
-    limit = config.generator.nightly_second_budget
-    if limit is not None and any(row["generated_on"] == config.night for row in earlier):
+    due = [entity for entity in asked if entity.key not in paid]
+    if until is not None and time.monotonic() > until:
         return
-    until = None if limit is None else time.monotonic() + limit * _share(config, kind)
-    spare = plan.spare / max(1, len(plan.asked))
     for table in generate(due, kind.name, config.generator, words, spare=spare):
         yield from spool.add(table).to_pylist()
         if until is not None and time.monotonic() > until:
             return
 
 
-def _share(config: RunConfig, kind: ProfileKind) -> float:
-    return config.generator.item_share if kind.name == "item" else 1 - config.generator.item_share
+def _deadline(config: RunConfig, kind: ProfileKind, is_used: bool) -> float:
+    """When the budget of seconds ends, by the monotonic clock; a night that has published profiles has used it."""
+    share = config.generator.item_share if kind.name == "item" else 1 - config.generator.item_share
+    return -math.inf if is_used else time.monotonic() + (config.generator.nightly_second_budget or 0) * share
 
 
 def counters(

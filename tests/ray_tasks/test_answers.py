@@ -102,6 +102,8 @@ def test_given_words_are_all_that_an_items_sentences_are_made_of():
         "An war of moving drama.",
         "A war and drama of the.",
         "A Drama of epic war.",
+        "A drama of a with an war.",
+        "A war with a drama with a war with a drama with a war.",
     ):
         assert not admits(schema, {**answer, "summary": other}), other
 

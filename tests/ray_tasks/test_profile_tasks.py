@@ -187,6 +187,21 @@ def test_the_budget_goes_to_the_most_used_items_and_is_never_exceeded(night):
     assert record["counters"]["prompt_tokens"] + record["counters"]["output_tokens"] <= 800
 
 
+def test_what_short_answers_leave_of_the_budget_goes_to_the_next_in_line(night):
+    budget = {"nightly_token_budget": 800, "item_share": 1}
+    few, _, _ = night("item", **budget)
+    tomorrow = NIGHT + timedelta(days=1)
+    more, _, record = night("item", tomorrow, batch_size=1, full_refresh=True, **budget)
+    asked = [
+        {i for i, row in rows.items() if row["generated_on"] == on} for rows, on in ((few, NIGHT), (more, tomorrow))
+    ]
+    assert asked[0] < asked[1]
+    assert record["counters"]["prompt_tokens"] + record["counters"]["output_tokens"] <= 800
+    assert "over_budget" not in {row["reason"] for row in more.values()}  # all of the few items came into reach
+    _, _, again = night("item", tomorrow, batch_size=1, full_refresh=True, **budget)
+    assert again["counters"]["written"] == again["counters"]["prompt_tokens"] == 0
+
+
 @pytest.mark.parametrize("budget", [300, 800, 1_300])
 def test_second_attempts_keep_within_the_budget_too(night, monkeypatch, budget):
     class Wordy(FakeGenerator):

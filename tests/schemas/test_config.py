@@ -60,6 +60,12 @@ def test_a_missing_entity_is_named():
         freeze({"source": {"name": "x", "interactions": SOURCE["interactions"]}})
 
 
+def test_a_vocabulary_lies_relative_to_the_file_too(tmp_path):
+    path = tmp_path / "shop.yaml"
+    path.write_text("source: {name: s}\nvocabulary: {path: words/mine.yaml}\n")
+    assert load_yaml(path)["vocabulary"]["path"] == str(tmp_path / "words" / "mine.yaml")
+
+
 def test_source_paths_are_relative_to_the_file_and_variables_are_filled(tmp_path, monkeypatch):
     monkeypatch.setenv("DATA", "/data")
     path = tmp_path / "my.yaml"
