@@ -75,7 +75,7 @@ def render(found: Sequence[Row]) -> str:
     places = list(dict.fromkeys(place[:3] for place in known))
     lines = [["", *arms]]
     lines += [[" ".join(place), *(cell(known.get((*place, arm))) for arm in arms)] for place in places]
-    text = [first.ljust(34) + "".join(f"{one:>22}" for one in others) for first, *others in lines]
+    text = [first.ljust(34) + "".join(f"{one:>26}" for one in others) for first, *others in lines]
     notes = dict.fromkeys(f"{row['metric']} ({row['arm']}): {row['note']}" for row in found if row["note"])
     return "\n".join([*text, *notes])
 
