@@ -4,6 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+OLDER = "earlier"
+"""Role of an item that stands for a group of older ones; which one does may change from night to night."""
+
+OF_HISTORY = frozenset({"recent", OLDER, "disliked"})
+"""Roles of pieces that are items of a user's history."""
+
 CONTEXT = frozenset({"like"})
 """Roles that help the model but say nothing about the entity itself: a change in them makes no profile stale."""
 
@@ -67,9 +73,19 @@ def within_budget(pieces: Iterable[Piece], count: Callable[[str], int], budget: 
 
 
 def new_share(tonight: Sequence[Piece], earlier: Iterable[dict[str, Any]]) -> float:
-    """Share of tonight's pieces, context left out, that an earlier evidence list did not hold; 1 if it held none."""
-    known = {(row["role"] in CONTEXT, row["item_id"], row["text"]) for row in earlier}
+    """Share of tonight's pieces, context left out, that tell what an earlier evidence list did not; 1 if it held none.
+
+    An item of a history is known once it was listed, whatever labels it has tonight; one that stands for older history
+    is never news. All else is known by its text.
+    """
+    before = list(earlier)
+    items = {row["item_id"] for row in before if row["role"] in OF_HISTORY}
+    texts = {(row["item_id"], row["text"]) for row in before if row["role"] not in CONTEXT}
+
+    def is_new(piece: Piece) -> bool:
+        if piece.role in OF_HISTORY:
+            return piece.item_id not in items and not (piece.role == OLDER and items)
+        return (piece.item_id, piece.text) not in texts
+
     own = [piece for piece in tonight if piece.role not in CONTEXT]
-    if not own:
-        return 0.0
-    return sum((False, piece.item_id, piece.text) not in known for piece in own) / len(own)
+    return sum(map(is_new, own)) / len(own) if own else 0.0

@@ -79,6 +79,21 @@ def test_near_items_help_where_the_document_says_little_and_are_no_news():
     assert not any(piece.role == "like" for piece in rich.pieces)
 
 
+def test_items_relabelled_and_another_choice_among_older_ones_are_no_news():
+    before = [
+        Piece("recent", "Alien (horror)", "1"),
+        Piece("recent", "Heat (crime)", "2"),
+        Piece("earlier", "Big (comedy)", "3"),
+        Piece("said", "no ghosts"),
+    ]
+    rows = Evidence("u", "", (), tuple(before)).rows()
+    relabelled = [Piece("recent", "Alien (horror, sci-fi)", "1"), Piece("earlier", "Jaws (horror)", "4"), *before[1:]]
+    assert new_share(relabelled, rows) == 0
+    assert new_share([Piece("recent", "Up (comedy)", "5"), *before[1:]], rows) == 1 / 4
+    assert new_share([*before[:3], Piece("said", "more ghosts")], rows) == 1 / 4
+    assert new_share(before, []) == 1
+
+
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=10), st.integers(0, 100))
 def test_a_budget_keeps_the_first_pieces_and_always_one(sizes, budget):
     pieces = [Piece("recent", "word " * size, str(n)) for n, size in enumerate(sizes)]
