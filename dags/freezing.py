@@ -61,10 +61,14 @@ def save_frozen(params: Mapping[str, Any], run_id: str, interval_end: datetime |
 
     Without `champion` the generator stays the base model that adapters are made for.
     """
+    config = frozen_config(params, run_id, interval_end)
+    return saved(with_champion(config) if champion else config)
+
+
+def saved(config: RunConfig) -> str:
+    """Write a frozen configuration beside the run's records, say where, and return its URI."""
     from schemas.night import save_config
 
-    config = frozen_config(params, run_id, interval_end)
-    config = with_champion(config) if champion else config
     uri = save_config(config)
     log.info("night %s of %s, frozen configuration: %s", config.night, config.source.name, uri)
     return uri

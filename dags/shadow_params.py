@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from dags.freezing import frozen_config, with_champion
+from dags.freezing import frozen_config, saved, with_champion
 from dags.params import night_params
 from schemas.config import RunConfig, freeze
 from schemas.errors import ConfigError
@@ -54,12 +54,10 @@ def save_shadow_run(params: Mapping[str, Any], run_id: str, when: datetime | Non
 
     Raises ConfigError listing every problem, also when nothing differs.
     """
-    from schemas.night import save_config
-
     config = with_champion(frozen_config(params, run_id, when))
     shadow = Shadow(challenger=challenger(config, params), sample=params["sample"], promote=params["promote"])
     save_shadow(config, shadow)
-    return save_config(config)
+    return saved(config)
 
 
 def challenger(config: RunConfig, params: Mapping[str, Any]) -> Any:

@@ -58,7 +58,9 @@ def shadow_run(task: Task, shadow: Shadow, encoder: Encoder | None = None) -> Co
 def conclude(task: Task, shadow: Shadow, comparison: Comparison, prompts: dict[str, RegisteredPrompt]) -> list[str]:
     """Say the verdict and what to write into the configuration; returns the prompts that became champions."""
     judged, settings = comparison.verdict, task.config.generator
-    log.info("the challenger is %s%s", judged.outcome, "".join(f"\n  {reason}" for reason in judged.reasons))
+    log.info("the challenger is %s", judged.outcome)
+    for reason in judged.reasons:
+        log.info("because of %s", reason)
     if not judged.may_be_promoted:
         log.info("nothing is promoted: the challenger is worse")
         return []
