@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from ray_tasks.candidate_blocks import ItemFeatures, Scorer, Users
+from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.windows import WINDOWS, Log, read_log, window
 from ray_tasks.ray_session import ray_session
-from ray_tasks.source_text import Vectors, item_vectors
-from ray_tasks.source_tuning import SourceFactory, Tuned, grids, tune, tuning_users
-from ray_tasks.user_blocks import write_blocks
-from ray_tasks.windows import WINDOWS, Log, read_log, window
+from ray_tasks.retrieval.candidate_blocks import ItemFeatures, Scorer, Users
+from ray_tasks.retrieval.text_similarity import Vectors, item_vectors
+from ray_tasks.retrieval.tuning import SourceFactory, Tuned, grids, tune, tuning_users
 from schemas.config import Candidates
 from schemas.night import Task, night_task, task_arguments
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ray_tasks.rows import Ints, steady
-from ray_tasks.sources import ItemBasedSource
+from ray_tasks.interactions.rows import Ints, steady
+from ray_tasks.retrieval.source import ItemBasedSource
 
 Evidence = list[tuple[int, float]]
 """Catalogue positions of history items with their contributions, strongest first."""

@@ -10,6 +10,7 @@ QUOTES = str.maketrans("“”„‟", "''''")
 PERSONAL = {
     "ease": "Because of {titles} in your history: people who chose {these} often choose this too.",
     "item_item": "Because of {titles} in your history: often chosen by the same people.",
+    "transitions": "Because of {titles} in your history: people often choose this soon after {these}.",
     "text": "Because its description is close to {titles} in your history.",
 }
 WITH_POPULARITY = "{popular} It also goes with {titles} in your history."

@@ -13,14 +13,14 @@ import pyarrow.compute as pc
 
 from ray_tasks.explain_evidence import Evidence, evidence
 from ray_tasks.explain_text import Item, Popularity, explain, items_by_id
+from ray_tasks.interactions.rows import Ints
+from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.windows import Window, read_log, window
 from ray_tasks.ray_session import ray_session
-from ray_tasks.rows import Ints
-from ray_tasks.source_popularity import counts
-from ray_tasks.source_text import item_vectors
-from ray_tasks.source_tuning import Parameters, SourceFactory
-from ray_tasks.sources import ItemBasedSource
-from ray_tasks.user_blocks import write_blocks
-from ray_tasks.windows import Window, read_log, window
+from ray_tasks.retrieval.popularity import counts
+from ray_tasks.retrieval.source import ItemBasedSource
+from ray_tasks.retrieval.text_similarity import item_vectors
+from ray_tasks.retrieval.tuning import Parameters, SourceFactory
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments, task_records

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.candidate_blocks import Users, proposals
-from ray_tasks.candidate_files import CandidateFiles
-from ray_tasks.features import Lists, fusion
-from ray_tasks.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
-from ray_tasks.ranker_gate import ServingModel, learn
+from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.windows import Log, Window, read_log, window
+from ray_tasks.ranker.candidate_files import CandidateFiles
+from ray_tasks.ranker.features import Lists, fusion
+from ray_tasks.ranker.gate import ServingModel, learn
+from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
 from ray_tasks.ray_session import ray_session
-from ray_tasks.source_popularity import RecentPopularity
-from ray_tasks.user_blocks import write_blocks
-from ray_tasks.windows import Log, Window, read_log, window
+from ray_tasks.retrieval.candidate_blocks import Users, proposals
+from ray_tasks.retrieval.popularity import RecentPopularity
 from schemas.config import SOURCES, Ranking, RunConfig
 from schemas.night import night_task, task_arguments
 

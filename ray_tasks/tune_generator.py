@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from ray_tasks.model_files import model_revision
+from ray_tasks.statistics import Figure
 from ray_tasks.tuning import evaluation, promotion, registry
 from ray_tasks.tuning.evaluation import Arm
 from ray_tasks.tuning.lora import Adapter, train
@@ -15,7 +16,6 @@ from ray_tasks.tuning.merged import keep, merged
 from ray_tasks.tuning.pairs import few_shot, shots
 from ray_tasks.tuning.profiles import tuned_prompts
 from ray_tasks.tuning.remote import on_all_cores
-from ray_tasks.tuning.statistics import Figure
 from ray_tasks.tuning.trials import trial_rows
 from schemas.config import RunConfig
 from schemas.errors import NothingToDo

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 from schemas.errors import ConfigError
 from schemas.source_config import Section, Sources
 
-SOURCES = ("popularity", "ease", "text", "item_item")
+SOURCES = ("popularity", "ease", "text", "item_item", "transitions")
 
 
 class Features(Section):
@@ -127,6 +127,9 @@ class Candidates(Section):
     )
     item_item_shrinkage: tuple[float, ...] = Field(
         (0, 10, 30, 100, 300, 1_000, 3_000, 10_000), min_length=1, description="Added to the cosine's denominator"
+    )
+    transition_steps: tuple[int, ...] = Field(
+        (1, 2, 3, 5, 10, 20, 50), min_length=1, description="How far apart a transition may be, values tried"
     )
     history_half_life: tuple[float, ...] = Field(
         (0, 1, 3, 10, 30, 100, 300), min_length=1, description="Half-life of a history item in positions; 0 is no decay"

@@ -28,6 +28,7 @@ from profiles_page import page
 from measurement import circumstances
 from ray_tasks.generation.factory import make_generator, make_token_counter
 from ray_tasks.generation.protocol import Request
+from ray_tasks.statistics import Figure
 from ray_tasks.tuning import evaluation, labels, promotion
 from ray_tasks.tuning.evaluation import Arm
 from ray_tasks.tuning.labels import MOST, Told, label_pairs
@@ -36,7 +37,6 @@ from ray_tasks.tuning.material import chosen_matrix
 from ray_tasks.tuning.merged import merged
 from ray_tasks.tuning.pairs import Pair, choose, few_shot, shots
 from ray_tasks.tuning.profiles import TUNED_PROMPTS
-from ray_tasks.tuning.statistics import Figure
 from schemas.config import Generator, Tuning
 
 log = logging.getLogger("nightrec.bench")

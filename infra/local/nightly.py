@@ -75,7 +75,7 @@ def show(frozen: str, seconds: float | None) -> int:
         bench = {"wall_seconds": round(seconds, 1), **measurement(frozen, HOME), "summary": figures}
         path = HOME / "build" / "bench" / "nightly.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(bench, indent=2))
+        path.write_text(json.dumps(bench, indent=2).replace(f"{HOME}/", ""))  # it may be shared: no paths of a machine
         print(f"Wall time {seconds / 60:.1f} min; figures: {path.relative_to(HOME)}")
     return 0
 

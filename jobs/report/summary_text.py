@@ -12,7 +12,8 @@ from typing import Any
 
 WIDTH = 92
 ENTITIES = ("interactions", "items", "users", "feedback", "requests")
-MODELS = ("ranker", "ease", "item_item", "text", "popularity", "popularity_recent", "popularity_all_time")
+POPULARITY = ("popularity", "popularity_recent", "popularity_all_time")
+MODELS = ("ranker", "ease", "item_item", "transitions", "text", *POPULARITY)
 MAX_MODELS = 9
 MAX_TASKS = 14
 MAX_PROBLEMS = 6

@@ -6,6 +6,7 @@ LABELS = {
     "ranker": "Ranker",
     "ease": "EASE",
     "item_item": "Item-item",
+    "transitions": "Transitions",
     "text": "Text similarity",
     "popularity": "Popularity, recent",
     "popularity_recent": "Popularity, recent",

@@ -10,10 +10,11 @@ import numpy as np
 
 from ray_tasks.encoder import Encoder
 from ray_tasks.generation.factory import generator_revision
-from ray_tasks.rows import Floats
+from ray_tasks.interactions.rows import Floats
+from ray_tasks.statistics import Figure
 from ray_tasks.trials.arms import CHALLENGER, CHAMPION, Arm, Written, write
 from ray_tasks.trials.material import Material, documents_tried
-from ray_tasks.trials.measures import Figure, Metrics, agreement, differences, figures, writing_values
+from ray_tasks.trials.measures import Metrics, agreement, differences, figures, writing_values
 from ray_tasks.trials.ranking import item_gains, liked_in, user_gains
 from ray_tasks.trials.verdict import Verdict, verdict
 from schemas.config import Generator, RunConfig

@@ -4,32 +4,20 @@ The same draws serve both arms: they wrote about the same entities, so that thei
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from ray_tasks.interactions.rows import Floats
 from ray_tasks.profiles.plan import labels_of
-from ray_tasks.rows import Floats
+from ray_tasks.statistics import Estimate, Figure, mean
 from ray_tasks.trials.arms import Written
 from ray_tasks.tuning.evaluation import FORM
-from ray_tasks.tuning.statistics import Estimate, mean
 
 JUDGED = ("validity", "grounding", "accepted", "ndcg_10")
 """What a verdict rests on; everything else is told, not judged."""
 
 Metrics = dict[tuple[str, str], Floats]
 """Values per entity (or user) by (task, metric); NaN where an entity says nothing about the metric."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of one arm, or of the paired difference challenger - champion (arm `difference`)."""
-
-    arm: str
-    kind: str
-    task: str
-    metric: str
-    estimate: Estimate
 
 
 def writing_values(written: Written) -> Metrics:
@@ -78,7 +66,7 @@ def figures(arm: str, kind: str, values: Metrics, seed: int) -> list[Figure]:
 
 
 def differences(kind: str, champion: Metrics, challenger: Metrics, seed: int) -> list[Figure]:
-    """Paired differences challenger - champion of the judged metrics."""
+    """Paired differences challenger - champion of the judged metrics, as figures of an arm `difference`."""
     shared = {place: challenger[place] - champion[place] for place in champion if place[1] in JUDGED}
     return figures("difference", kind, shared, seed)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ray_tasks.evidence.tastes import opinions
-from ray_tasks.rows import Floats
+from ray_tasks.interactions.rows import Floats
 
 K = 10
 

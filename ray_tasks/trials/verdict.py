@@ -14,7 +14,7 @@ Tokens, length, labels and seconds are not judged: what a better profile may cos
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ray_tasks.trials.measures import Figure
+from ray_tasks.statistics import Figure
 from schemas.errors import NothingToDo
 
 TOLERANCE = 0.05

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ray_tasks import statistics
 from ray_tasks.generation.factory import make_generator
 from ray_tasks.generation.protocol import Generation, Generator, Request
 from ray_tasks.profiles.checks import Grounds, Rejected
@@ -17,12 +18,11 @@ from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import ProfileWriter
-from ray_tasks.tuning import statistics
+from ray_tasks.statistics import Estimate, Figure
 from ray_tasks.tuning.labels import read_labels
 from ray_tasks.tuning.pairs import Pair
 from ray_tasks.tuning.profiles import TUNED_PROMPTS, answer_of
 from ray_tasks.tuning.scoring import YesNoScorer
-from ray_tasks.tuning.statistics import Estimate, Figure
 from schemas.config import Generator as GeneratorConfig
 
 log = logging.getLogger("nightrec.tuning")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ray_tasks.tuning.statistics import Estimate, Figure
+from ray_tasks.statistics import Estimate, Figure
 
 TOLERANCE = 0.02
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from ray_tasks.statistics import Figure
 from ray_tasks.tuning.lora import Adapter
 from ray_tasks.tuning.promotion import Verdict
-from ray_tasks.tuning.statistics import Figure
 from schemas.champions import (
     BASE,
     CHALLENGER,

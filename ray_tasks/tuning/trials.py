@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from ray_tasks.statistics import Figure
 from ray_tasks.tuning.lora import Adapter
 from ray_tasks.tuning.promotion import Verdict
-from ray_tasks.tuning.statistics import Figure
 from schemas.config import RunConfig
 
 VERSIONS = {"labels": "item_labels.v1", "next_item": "next_item.v1"}

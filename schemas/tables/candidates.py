@@ -2,7 +2,30 @@
 
 import pyarrow as pa
 
+from schemas.config import SOURCES
 from schemas.table import Column, Table, one_of
+
+IN_WORDS = {
+    "popularity": "recent popularity",
+    "ease": "EASE",
+    "text": "text similarity",
+    "item_item": "item-item similarity",
+    "transitions": "transitions",
+}
+
+
+def _of_source(source: str) -> tuple[Column, Column]:
+    """A source's score and rank."""
+    words = IN_WORDS[source]
+    score, rank = (
+        f"Score by {words}; null where the source gives none",
+        f"Rank by {words} from 1; null beyond the source's list",
+    )
+    return (
+        Column(f"{source}_score", pa.float32(), score, nullable=True),
+        Column(f"{source}_rank", pa.int32(), rank, nullable=True),
+    )
+
 
 CANDIDATES = Table(
     name="candidates",
@@ -13,34 +36,7 @@ CANDIDATES = Table(
         ),
         Column("user_id", pa.string(), "User, as named by the source", pii=True),
         Column("item_id", pa.string(), "Item, as named by the source"),
-        Column(
-            "popularity_score",
-            pa.float32(),
-            "Score by recent popularity; null where the source gives none",
-            nullable=True,
-        ),
-        Column(
-            "popularity_rank",
-            pa.int32(),
-            "Rank by recent popularity from 1; null beyond the source's list",
-            nullable=True,
-        ),
-        Column("ease_score", pa.float32(), "Score by EASE; null where the source gives none", nullable=True),
-        Column("ease_rank", pa.int32(), "Rank by EASE from 1; null beyond the source's list", nullable=True),
-        Column("text_score", pa.float32(), "Score by text similarity; null where the source gives none", nullable=True),
-        Column("text_rank", pa.int32(), "Rank by text similarity from 1; null beyond the source's list", nullable=True),
-        Column(
-            "item_item_score",
-            pa.float32(),
-            "Score by item-item similarity; null where the source gives none",
-            nullable=True,
-        ),
-        Column(
-            "item_item_rank",
-            pa.int32(),
-            "Rank by item-item similarity from 1; null beyond the source's list",
-            nullable=True,
-        ),
+        *(column for source in SOURCES for column in _of_source(source)),
         Column("item_count", pa.int64(), "Interactions of the item in the window's history"),
         Column("item_recent_count", pa.int64(), "Of these, in its last 30 days"),
         Column("item_week_count", pa.int64(), "Of these, in its last 7 days"),

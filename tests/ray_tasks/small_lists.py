@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from small_log import item_id, user_id
 
-from ray_tasks.features import Lists
+from ray_tasks.ranker.features import Lists
 from schemas.config import SOURCES
 from schemas.tables.candidates import CANDIDATES
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from ray_tasks.source_text import Vectors
-from ray_tasks.source_tuning import Tuned
-from ray_tasks.windows import SPLITS, Log, encode
+from ray_tasks.interactions.windows import SPLITS, Log, encode
+from ray_tasks.retrieval.text_similarity import Vectors
+from ray_tasks.retrieval.tuning import Tuned
 from schemas.table import TIMESTAMP
 
 AS_OF = datetime(2026, 11, 22, tzinfo=UTC)
@@ -21,6 +21,7 @@ TUNED = {
     "ease": Tuned({"l2": 5.0, "half_life": 3.0}, 0),
     "text": Tuned({"half_life": 2.0}, 0),
     "item_item": Tuned({"neighbours": 4.0, "shrinkage": 1.0, "half_life": 0.0}, 0),
+    "transitions": Tuned({"steps": 3.0, "half_life": 1.0}, 0),
 }
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_log import N_ITEMS, TUNED, Event, any_event, events, item_id, log_of, random_vectors, user_id
 
-from ray_tasks.candidate_blocks import Users
-from ray_tasks.candidate_files import CandidateFiles
 from ray_tasks.candidates import scoring, tune_all
-from ray_tasks.windows import DAY, SPLITS, WINDOWS, window
+from ray_tasks.interactions.windows import DAY, SPLITS, WINDOWS, window
+from ray_tasks.ranker.candidate_files import CandidateFiles
+from ray_tasks.retrieval.candidate_blocks import Users
 from schemas.config import SOURCES, Candidates
 from schemas.lake import Snapshot
 from schemas.tables.candidates import CANDIDATES
@@ -24,6 +24,7 @@ FEW = Candidates(
     ease_l2=(1, 30),
     item_item_neighbours=(2, 8),
     item_item_shrinkage=(0, 10),
+    transition_steps=(1, 3),
     history_half_life=(0, 2),
 )
 EVERYONE = np.array([user_id(n) for n in range(10)], dtype=object)

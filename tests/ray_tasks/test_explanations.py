@@ -15,11 +15,11 @@ from ray_tasks.candidates import scoring
 from ray_tasks.explain_evidence import evidence, personal_source
 from ray_tasks.explain_text import TITLE_LENGTH, Item, Popularity, explain, items_by_id, shared_categories, shortened
 from ray_tasks.explanations import Explainer, tuned_parameters
-from ray_tasks.features import Lists, fusion
-from ray_tasks.ranked_lists import recommendations
-from ray_tasks.rows import steady
-from ray_tasks.source_popularity import counts
-from ray_tasks.windows import window
+from ray_tasks.interactions.rows import steady
+from ray_tasks.interactions.windows import window
+from ray_tasks.ranker.features import Lists, fusion
+from ray_tasks.ranker.ranked_lists import recommendations
+from ray_tasks.retrieval.popularity import counts
 from schemas.config import SOURCES, Candidates
 from schemas.errors import LakeError
 from schemas.tables.explanations import EXPLANATIONS
@@ -80,9 +80,10 @@ def test_the_sentence_follows_the_strongest_source():
     assert "people who chose them" in texts["ease"]
     assert "people who chose it" in explain(["ease"], item, cited[:1], 5, WEEK)
     assert "chosen by the same people" in texts["item_item"]
+    assert "choose this soon after them" in texts["transitions"]
     assert "description is close to" in texts["text"]
     assert texts["popularity"].startswith("Popular with everyone in the 7 days up to 2026-11-21. It also goes with")
-    assert len(set(texts.values())) == 4
+    assert len(set(texts.values())) == len(SOURCES)
 
 
 def test_popularity_alone_claims_popularity_alone():

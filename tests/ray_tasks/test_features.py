@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from small_lists import candidate, lists_and_scores, lists_of
 
-from ray_tasks.features import NAMES, Lists, features
+from ray_tasks.ranker.features import NAMES, Lists, features
 from schemas.config import SOURCES
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_tasks.metrics import ndcg, recall
-from ray_tasks.rows import Rows
+from ray_tasks.interactions.metrics import ndcg, recall
+from ray_tasks.interactions.rows import Rows
 
 WIDTH = 12
 

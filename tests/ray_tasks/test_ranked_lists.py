@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from small_lists import candidate, lists_and_scores, lists_of
 from small_log import item_id
 
-from ray_tasks.features import Lists
-from ray_tasks.ranked_lists import offline_rankings, positions, recommendations, source_scores
+from ray_tasks.ranker.features import Lists
+from ray_tasks.ranker.ranked_lists import offline_rankings, positions, recommendations, source_scores
 from schemas.config import SOURCES
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
 from schemas.tables.recommendations import RECOMMENDATIONS

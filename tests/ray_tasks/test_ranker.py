@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from small_lists import candidate, lists_of
 from small_log import Event, item_id, log_of, random_vectors
 
-from ray_tasks.candidate_files import CandidateFiles
 from ray_tasks.candidates import scoring, tune_all
-from ray_tasks.features import Lists, fusion
-from ray_tasks.ranked_lists import recommendations
-from ray_tasks.ranker import FOLDS, Folds, Ranker, Training
-from ray_tasks.ranker_gate import Decision, ServingModel, beats, decide, learn
+from ray_tasks.interactions.rows import Rows
+from ray_tasks.ranker.candidate_files import CandidateFiles
+from ray_tasks.ranker.features import Lists, fusion
+from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, learn
+from ray_tasks.ranker.ranked_lists import recommendations
+from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
 from ray_tasks.ranking import learn_from_validation
-from ray_tasks.rows import Rows
 from schemas.config import SOURCES, Candidates, Ranking
 from schemas.lake import Snapshot
 
@@ -207,7 +207,8 @@ def test_two_models_never_beat_each_other(values, shift):
 @pytest.fixture
 def trained(tmp_path):
     """Learn from the validation lists of a log, written as the task `candidates` would write them."""
-    few = Candidates(ease_l2=(10,), item_item_neighbours=(5,), item_item_shrinkage=(0,), history_half_life=(0,))
+    one = {"ease_l2": (10,), "item_item_neighbours": (5,), "item_item_shrinkage": (0,), "transition_steps": (3,)}
+    few = Candidates(**one, history_half_life=(0,))
 
     def train(drawn, folder):
         log, vectors = log_of(drawn, 30), random_vectors(30)

@@ -34,6 +34,7 @@ CANDIDATES = {
     "ease_l2": (3, 30),
     "item_item_neighbours": (5, 20),
     "item_item_shrinkage": (0, 10),
+    "transition_steps": (1, 3),
     "history_half_life": (0, 3),
     "block_size": 16,
 }

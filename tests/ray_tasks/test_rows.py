@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ray_tasks.rows import Rows, steady, top_k
+from ray_tasks.interactions.rows import Rows, steady, top_k
 
 ragged = st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=6)
 coarse = st.sampled_from([np.nan, -np.inf, -1.0, 0.0, 0.5, 1.0, 2.0])

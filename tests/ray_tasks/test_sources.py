@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_log import N_ITEMS, Event, events, log_of, random_vectors
 
-from ray_tasks.rows import Rows, decay, steady
-from ray_tasks.source_collaborative import Cooccurrence, fit_ease, fit_item_item
-from ray_tasks.source_popularity import RecentPopularity, counts
-from ray_tasks.source_text import TextSimilarity, item_vectors
-from ray_tasks.source_tuning import coordinate_search, grids, on_edge, quality, tuning_users
-from ray_tasks.sources import SimilaritySource
-from ray_tasks.windows import window
+from ray_tasks.interactions.rows import Rows, decay, steady
+from ray_tasks.interactions.windows import window
+from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
+from ray_tasks.retrieval.popularity import RecentPopularity, counts
+from ray_tasks.retrieval.source import SimilaritySource
+from ray_tasks.retrieval.text_similarity import TextSimilarity, item_vectors
+from ray_tasks.retrieval.transitions import fit_transitions
+from ray_tasks.retrieval.tuning import coordinate_search, grids, on_edge, quality, tuning_users
 from schemas.config import SOURCES, Candidates
 
 
@@ -23,6 +24,11 @@ def ease(together, l2, half_life):
 
 def item_item(together, shrinkage, neighbours, half_life):
     return SimilaritySource(together.core, fit_item_item(together, shrinkage, neighbours), half_life, together.n_items)
+
+
+def transitions(log, steps, half_life):
+    core = Cooccurrence.count(log, N_ITEMS).core
+    return SimilaritySource(core, fit_transitions(log.histories(), core, steps), half_life, N_ITEMS)
 
 
 def matrix(log):
@@ -86,6 +92,32 @@ def test_each_item_hears_from_its_own_nearest_not_they_from_it():
     found = fit_item_item(Cooccurrence.count(log_of(drawn), N_ITEMS), 0, 1)
     best = 2 / 6**0.5
     assert np.allclose(found, [[0, best, 0], [best, 0, 1 / 3**0.5], [0, 0, 0]])
+
+
+def plain_transitions(histories, steps):
+    """Loops: each item speaks for what the same user took up to so many steps later."""
+    found = np.zeros((N_ITEMS, N_ITEMS))
+    for user in range(len(histories)):
+        in_time = histories[user][::-1]
+        for place, earlier in enumerate(in_time):
+            for step, later in enumerate(in_time[place + 1 : place + 1 + steps], 1):
+                found[earlier, later] += 1 / step
+    return found / np.sqrt(np.maximum(found.sum(axis=1, keepdims=True), 1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(events(), st.integers(1, 5))
+def test_transitions_are_what_users_took_within_so_many_steps(drawn, steps):
+    log = log_of(drawn)
+    found = fit_transitions(log.histories(), np.arange(N_ITEMS), steps)
+    assert np.allclose(found, plain_transitions(log.histories(), steps), rtol=2**-16)  # what `steady` leaves
+
+
+def test_a_transition_has_a_direction_and_passes_over_items_outside_the_core():
+    log = log_of([Event(u, item, hour, "train") for u in range(4) for hour, item in enumerate((2, 7, 5))])
+    found = fit_transitions(log.histories(), np.array([2, 5]), steps=2)
+    assert found == pytest.approx(np.array([[0, 2 / 2**0.5], [0, 0]]), rel=1e-5)  # two steps apart: half of four users
+    assert not fit_transitions(log.histories(), np.array([2, 5]), steps=1).any()
 
 
 def test_counts_do_not_depend_on_the_block_and_the_core_is_the_items_with_most_users():
@@ -175,7 +207,8 @@ def test_contributions_add_up_to_the_score(drawn, half_life):
     histories, everything = log.histories(), np.arange(N_ITEMS)
     together = Cooccurrence.count(log, N_ITEMS - 2)
     text = TextSimilarity(random_vectors(), half_life)
-    for source in (ease(together, 5, half_life), item_item(together, 1, 3, half_life), text):
+    sums = (ease(together, 5, half_life), item_item(together, 1, 3, half_life), transitions(log, 2, half_life))
+    for source in (*sums, text):
         for user, scores in enumerate(source.score(histories)):
             parts = source.contributions(histories[user], everything)
             known = ~np.isnan(scores)
@@ -193,7 +226,8 @@ def test_users_without_history_are_left_to_popularity():
     log = log_of([Event(0, 0, 0, "train"), Event(0, 1, 0, "train")])
     nobody = Rows.of(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), 2)
     together = Cooccurrence.count(log, 9)
-    for source in (ease(together, 1, 0), item_item(together, 0, 2, 0), TextSimilarity(random_vectors(), 0)):
+    text = TextSimilarity(random_vectors(), 0)
+    for source in (ease(together, 1, 0), item_item(together, 0, 2, 0), transitions(log, 3, 0), text):
         assert np.isnan(source.score(nobody)).all()
     assert not np.isnan(RecentPopularity.fit(log, 1).score(nobody)).any()
 
@@ -230,6 +264,7 @@ def test_a_best_value_on_the_edge_is_told():
     assert on_edge("l2", (1, 2, 3), 1)
     assert not on_edge("l2", (1, 2, 3), 2)
     assert not on_edge("shrinkage", (0, 2, 3), 0)
+    assert not on_edge("steps", (1, 2, 3), 1)
     assert not on_edge("half_life", (0, 1, 3), 3)  # no decay lies beyond it
     assert on_edge("half_life", (1, 3), 3)
     assert not on_edge("l2", (7,), 7)
@@ -237,7 +272,8 @@ def test_a_best_value_on_the_edge_is_told():
 
 def test_nothing_known_is_nothing_to_say():
     log = log_of([])
-    for source in (ease(Cooccurrence.count(log, 10), 1.0, 0), item_item(Cooccurrence.count(log, 10), 1.0, 5, 0)):
+    together = Cooccurrence.count(log, 10)
+    for source in (ease(together, 1.0, 0), item_item(together, 1.0, 5, 0), transitions(log, 3, 0)):
         assert np.isnan(source.score(Rows.of(np.zeros(0, int), np.zeros(0, int), 2))).all()
 
 

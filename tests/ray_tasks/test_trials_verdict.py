@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_tasks.trials.measures import JUDGED, Figure, differences, figures
+from ray_tasks.statistics import Estimate, Figure
+from ray_tasks.trials.measures import JUDGED, differences, figures
 from ray_tasks.trials.verdict import FEWEST, TOLERANCE, verdict
-from ray_tasks.tuning.statistics import Estimate
 from schemas.errors import NothingToDo
 
 SMALL = st.floats(-1, 1, allow_nan=False)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_tasks.tuning import statistics
+from ray_tasks import statistics
+from ray_tasks.statistics import Figure
 from ray_tasks.tuning.promotion import verdict
-from ray_tasks.tuning.statistics import Figure
 
 GOLD = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
 SAID = np.array([[1, 0, 0], [1, 0, 1], [0, 0, 0]], dtype=bool)

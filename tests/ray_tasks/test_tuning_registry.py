@@ -5,11 +5,11 @@ from datetime import date
 import numpy as np
 import pytest
 
+from ray_tasks.statistics import Estimate, Figure
 from ray_tasks.tuning import registry
 from ray_tasks.tuning.lora import Adapter, Point
 from ray_tasks.tuning.profiles import TUNED_PROMPTS
 from ray_tasks.tuning.promotion import Verdict
-from ray_tasks.tuning.statistics import Estimate, Figure
 from schemas.champions import champion_adapter, mlflow_client, registered_name
 from schemas.config import freeze
 from schemas.errors import ModelError

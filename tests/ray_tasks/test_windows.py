@@ -18,7 +18,7 @@ from small_log import (
     user_id,
 )
 
-from ray_tasks.windows import SPLITS, WINDOWS, window
+from ray_tasks.interactions.windows import SPLITS, WINDOWS, window
 from schemas.errors import LakeError
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ray_tasks.rows import Floats, Rows, Scores
-from ray_tasks.windows import DAY, Log
+from ray_tasks.interactions.rows import Floats, Rows, Scores
+from ray_tasks.interactions.windows import DAY, Log
 
 
 def counts(log: Log, days: float | None = None) -> Floats:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ray_tasks.rows import Ints, Rows
+from ray_tasks.interactions.rows import Ints, Rows
 from schemas.errors import LakeError
 from schemas.night import Task
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_tasks.rows import Ints, Rows, Scores, decay, steady
+from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, steady
 
 
 class CandidateSource(Protocol):

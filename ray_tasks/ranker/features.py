@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.rows import Floats, Ints
+from ray_tasks.interactions.rows import Floats, Ints
 from schemas.config import SOURCES
 from schemas.tables.candidates import CANDIDATES
 

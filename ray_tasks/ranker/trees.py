@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_tasks.features import NAMES, Lists, features, fusion
-from ray_tasks.rows import Floats, Ints
+from ray_tasks.interactions.rows import Floats, Ints
+from ray_tasks.ranker.features import NAMES, Lists, features, fusion
 from schemas.config import Ranking
 
 FUSION_WEIGHT = 30.0
-"""Turns fusion scores (at most 4 / 61) into raw scores that a few trees can overcome but one cannot."""
+"""Turns fusion scores (at most one 61st per source) into raw scores that a few trees can overcome but one cannot."""
 CHECKPOINTS = (0, 1, 3, 10, 25, 50, 75, 100, 150, 200, 250, 300)
 FOLDS = 5
 

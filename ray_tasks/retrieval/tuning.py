@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ray_tasks.candidate_blocks import Users, proposals
-from ray_tasks.metrics import ndcg
-from ray_tasks.rows import Rows
-from ray_tasks.source_collaborative import Cooccurrence, fit_ease, fit_item_item
-from ray_tasks.source_popularity import RecentPopularity
-from ray_tasks.source_text import TextSimilarity, Vectors
-from ray_tasks.sources import CandidateSource, SimilaritySource
-from ray_tasks.windows import Log, Window
+from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.rows import Rows
+from ray_tasks.interactions.windows import Log, Window
+from ray_tasks.retrieval.candidate_blocks import Users, proposals
+from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
+from ray_tasks.retrieval.popularity import RecentPopularity
+from ray_tasks.retrieval.source import CandidateSource, SimilaritySource
+from ray_tasks.retrieval.text_similarity import TextSimilarity, Vectors
+from ray_tasks.retrieval.transitions import fit_transitions
 from schemas.config import Candidates
 
 log = logging.getLogger("nightrec.candidates")
@@ -43,7 +44,7 @@ class SourceFactory:
             return RecentPopularity.fit(self.known, parameters["days"])
         if name == "text":
             return TextSimilarity(self.vectors, parameters["half_life"])
-        fit = {"ease": self._ease, "item_item": self._item_item}[name]
+        fit = {"ease": self._ease, "item_item": self._item_item, "transitions": self._transitions}[name]
         others = {key: value for key, value in parameters.items() if key != "half_life"}
         together = self.together
         return SimilaritySource(together.core, fit(**others), parameters["half_life"], together.n_items)
@@ -58,6 +59,11 @@ class SourceFactory:
             lambda shrinkage, neighbours: fit_item_item(self.together, shrinkage, int(neighbours))
         )
 
+    @cached_property
+    def _transitions(self) -> Callable[..., Any]:
+        histories = self.known.histories()
+        return lru_cache(maxsize=1)(lambda steps: fit_transitions(histories, self.together.core, int(steps)))
+
 
 def grids(settings: Candidates) -> dict[str, Grids]:
     """What is tried for each source. The half-life comes last: changing it needs no new fit."""
@@ -71,6 +77,7 @@ def grids(settings: Candidates) -> dict[str, Grids]:
             "shrinkage": settings.item_item_shrinkage,
             **half_life,
         },
+        "transitions": {"steps": settings.transition_steps, **half_life},
     }
 
 
@@ -121,10 +128,11 @@ def coordinate_search(grid: Grids, value: Callable[[Parameters], float], sweeps:
 def on_edge(key: str, values: Sequence[float], at: float) -> bool:
     """True if a better value may lie beyond the values tried.
 
-    0 is a natural limit of every parameter; a half-life of 0 stands for no decay, which lies beyond all others.
+    0 is a natural limit of every parameter, 1 of steps; a half-life of 0 stands for no decay, beyond all others.
     """
     ordered = sorted(float("inf") if key == "half_life" and not v else v for v in values)
-    return len(values) > 1 and at != 0 and at in (ordered[0], ordered[-1])
+    is_natural = at == (1 if key == "steps" else 0)
+    return len(values) > 1 and not is_natural and at in (ordered[0], ordered[-1])
 
 
 def quality(source: CandidateSource, window: Window, block_size: int) -> "np.ndarray[Any, np.dtype[np.float64]]":

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_tasks.features import Lists, fusion
-from ray_tasks.metrics import ndcg
-from ray_tasks.ranked_lists import positions, source_scores
-from ray_tasks.ranker import FOLDS, Folds, Ranker, Training
-from ray_tasks.rows import Floats, Rows
+from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.rows import Floats, Rows
+from ray_tasks.ranker.features import Lists, fusion
+from ray_tasks.ranker.ranked_lists import positions, source_scores
+from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
 from schemas.config import SOURCES, Ranking
 
 log = logging.getLogger("nightrec.ranking")

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.rows import Ints, Rows, Scores, decay, steady
+from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, steady
 
 Vectors = NDArray[np.float32]
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.rows import Floats, Ints, Rows, Scores, top_k
-from ray_tasks.source_popularity import counts
-from ray_tasks.sources import CandidateSource
-from ray_tasks.windows import DAY, Log, Window
+from ray_tasks.interactions.rows import Floats, Ints, Rows, Scores, top_k
+from ray_tasks.interactions.windows import DAY, Log, Window
+from ray_tasks.retrieval.popularity import counts
+from ray_tasks.retrieval.source import CandidateSource
 from schemas.tables.candidates import CANDIDATES
 
 

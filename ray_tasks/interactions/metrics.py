@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ray_tasks.rows import Floats, Ints, Rows
+from ray_tasks.interactions.rows import Floats, Ints, Rows
 
 
 def hits(ranked: Ints, targets: Rows) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-from ray_tasks.rows import Ints, steady, top_k
-from ray_tasks.windows import Log
+from ray_tasks.interactions.rows import Ints, steady, top_k
+from ray_tasks.interactions.windows import Log
 
 log_ = logging.getLogger("nightrec.candidates")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.features import Lists
-from ray_tasks.rows import Floats, Ints
+from ray_tasks.interactions.rows import Floats, Ints
+from ray_tasks.ranker.features import Lists
 from schemas.config import SOURCES
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
 from schemas.tables.recommendations import RECOMMENDATIONS

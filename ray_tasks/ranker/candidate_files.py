@@ -8,7 +8,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ray_tasks.features import Lists
+from ray_tasks.ranker.features import Lists
 from schemas.lake import Snapshot
 from schemas.storage import resolve
 from schemas.tables.candidates import CANDIDATES

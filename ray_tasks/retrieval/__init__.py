@@ -1,0 +1,1 @@
+"""Candidate sources: each proposes items for every user; their parameters are tuned on the validation window."""
