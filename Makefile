@@ -14,7 +14,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: bench-generate bench-grounding bench-incremental bench-profiles help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: bench-generate bench-grounding bench-incremental bench-profiles bench-ranking help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-incremental: assets ## Tokens of a second night after 1% of the items and 
 
 bench-profiles: assets ## Labels against hidden genres and tags: ML_1M=folder STEAM_REVIEWS=folder
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/profiles.py $(BENCH)
+
+bench-ranking: assets ## Nightrec against collaborative filtering: DATA=folder PROTOCOL=p1|p2
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/ranking.py $(if $(DATA),"$(DATA)") --protocol $(or $(PROTOCOL),p1) $(BENCH)
 
 clean: ## Remove everything that the commands above made
 	rm -rf build $(VENV)

@@ -1,6 +1,6 @@
 """Evidence of a recommendation: which items of the user's history made the source that proposed it say so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -11,9 +11,9 @@ Evidence = list[tuple[int, float]]
 """Catalogue positions of history items with their contributions, strongest first."""
 
 
-def personal_source(proposed_by: Sequence[str]) -> str | None:
-    """The strongest of the sources that look at the user's history; None if popularity alone proposed the item."""
-    return next((source for source in proposed_by if source != "popularity"), None)
+def personal_source(proposed_by: Sequence[str], item_based: Collection[str]) -> str | None:
+    """The strongest of the sources that can say which items of the history made them propose; None if there is none."""
+    return next((source for source in proposed_by if source in item_based), None)
 
 
 def evidence(
@@ -28,7 +28,7 @@ def evidence(
     Only positive contributions count; ties go to the more recent item.
     """
     found: list[Evidence] = [[] for _ in items]
-    by = [personal_source(names) for names in proposed_by]
+    by = [personal_source(names, sources) for names in proposed_by]
     for name in {source for source in by if source is not None}:
         places = np.array([place for place, source in enumerate(by) if source == name])
         parts = steady(sources[name].contributions(history, items[places]))

@@ -12,7 +12,10 @@ PERSONAL = {
     "item_item": "Because of {titles} in your history: often chosen by the same people.",
     "transitions": "Because of {titles} in your history: people often choose this soon after {these}.",
     "text": "Because its description is close to {titles} in your history.",
+    "words": "Because its description shares telling words with {titles} in your history.",
+    "ease_text": "Because of {titles} in your history: people who chose {these}, or something like it, choose this.",
 }
+WHOLE_HISTORY = "Because of {titles} in your history."
 WITH_POPULARITY = "{popular} It also goes with {titles} in your history."
 
 
@@ -47,7 +50,8 @@ def explain(
     if sources[0] == "popularity":
         lead = WITH_POPULARITY.format(popular=popular, titles=titles)
     else:
-        lead = PERSONAL[sources[0]].format(titles=titles, these="it" if len(evidence) == 1 else "them")
+        template = next((PERSONAL[one] for one in sources if one in PERSONAL), WHOLE_HISTORY)
+        lead = template.format(titles=titles, these="it" if len(evidence) == 1 else "them")
     shared = shared_categories(item, evidence)
     return f"{lead} In common: {_joined(shared)}." if shared else lead
 

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_tasks.explain_evidence import Evidence, evidence
-from ray_tasks.explain_text import Item, Popularity, explain, items_by_id
+from ray_tasks.explain_text import PERSONAL, Item, Popularity, explain, items_by_id
 from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Window, read_log, window
 from ray_tasks.ray_session import ray_session
+from ray_tasks.retrieval.factory import Parameters, SourceFactory
+from ray_tasks.retrieval.item_texts import read_texts
 from ray_tasks.retrieval.popularity import counts
 from ray_tasks.retrieval.source import ItemBasedSource
-from ray_tasks.retrieval.text_similarity import item_vectors
-from ray_tasks.retrieval.tuning import Parameters, SourceFactory
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments, task_records
@@ -94,10 +94,9 @@ def prepare(task: Task) -> Explainer:
     known, settings = read_log(task), task.config.candidates
     served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
     view = window(known, "serving", served)
-    embeddings = task.read("item_embeddings").read(["item_id", "kind", "vector"])
-    factory = SourceFactory(view.log, item_vectors(embeddings, known.item_ids), settings.max_core_items)
+    factory = SourceFactory(view.log, read_texts(task), settings, task.config.seed)
     tuned = tuned_parameters(task)
-    personal = {name: factory.fit(name, values) for name, values in tuned.items() if name != "popularity"}
+    personal = {name: factory.fit(name, values) for name, values in tuned.items() if name in PERSONAL}
     days = tuned["popularity"]["days"]
     until = datetime.fromtimestamp(view.log.end / 1e6, UTC).date()
     documents = task.read("item_documents").read(["item_id", "title", "categories"])

@@ -17,7 +17,7 @@ from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recomm
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
-from schemas.config import SOURCES, Ranking, RunConfig
+from schemas.config import Ranking, RunConfig
 from schemas.night import night_task, task_arguments
 
 log = logging.getLogger("nightrec.ranking")
@@ -34,10 +34,10 @@ def main() -> None:
         files = CandidateFiles.of(task.read("candidates"))
         model = learn_from_validation(known, files, config)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
-        size = config.candidates.block_size
+        size, used = config.candidates.block_size, config.candidates.used
         with ray_session():
             write_blocks(ServedBlocks(files, np.sort(served), model, config.ranking, size), published.uri)
-            write_blocks(OfflineBlocks.of(files, window(known, "test"), model, size), offline.uri)
+            write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
         task.counters.update(
             trees=model.decision.trees,
             gate={"serving": model.decision.serving, "reason": model.decision.reason},
@@ -93,12 +93,15 @@ class OfflineBlocks:
     model: ServingModel
     all_time: RecentPopularity
     item_ids: NDArray[np.object_]
+    sources: tuple[str, ...]
     size: int
 
     @classmethod
-    def of(cls, files: CandidateFiles, view: Window, model: ServingModel, size: int) -> "OfflineBlocks":
+    def of(
+        cls, files: CandidateFiles, view: Window, model: ServingModel, sources: tuple[str, ...], size: int
+    ) -> "OfflineBlocks":
         """For the users of the test window."""
-        return cls(files, Users.of(view), model, RecentPopularity.fit(view.log, None), view.log.item_ids, size)
+        return cls(files, Users.of(view), model, RecentPopularity.fit(view.log, None), view.log.item_ids, sources, size)
 
     @property
     def count(self) -> int:
@@ -110,7 +113,7 @@ class OfflineBlocks:
         users = self.users.part(number * self.size, self.size)
         lists = self.files.read("test", users.user_ids)
         models = {"ranker": self.model.score(lists), "fusion": fusion(lists)}
-        for source in SOURCES:
+        for source in self.sources:
             models["popularity_recent" if source == "popularity" else source] = source_scores(lists, source)
         return pa.concat_tables([offline_rankings(lists, models, OFFLINE_LENGTH), self._popularity_all_time(users)])
 

@@ -19,7 +19,8 @@ from pydantic import BaseModel, Field, ValidationError
 from schemas.errors import ConfigError
 from schemas.source_config import Section, Sources
 
-SOURCES = ("popularity", "ease", "text", "item_item", "transitions")
+SOURCES = ("popularity", "ease", "text", "item_item", "transitions", "words", "ease_text", "ials")
+"""All candidate sources. Which of them a night uses is configured."""
 
 
 class Features(Section):
@@ -113,6 +114,12 @@ class Encoder(Section):
 class Candidates(Section):
     """Candidate sources; every grid is tuned by NDCG@10 on the validation window."""
 
+    sources: tuple[
+        Literal["popularity", "ease", "text", "item_item", "transitions", "words", "ease_text", "ials"], ...
+    ] = Field(
+        ("popularity", "ease", "text", "item_item", "transitions"),
+        description="Sources that propose; popularity is always among them, for users without a history",
+    )
     per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
     popularity_days: tuple[float, ...] = Field(
         (1, 3, 7, 14, 30, 60, 90, 180, 365, 1_000), min_length=1, description="Windows tried"
@@ -131,6 +138,16 @@ class Candidates(Section):
     transition_steps: tuple[int, ...] = Field(
         (1, 2, 3, 5, 10, 20, 50), min_length=1, description="How far apart a transition may be, values tried"
     )
+    ease_text_weight: tuple[float, ...] = Field(
+        (1, 3, 10, 30, 100, 300, 1_000),
+        min_length=1,
+        description="Users that two items with the same text count as having in common, values tried for ease_text",
+    )
+    ials_dimensions: int = Field(64, ge=1, le=1_024, description="Factors of ials")
+    ials_l2: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1), min_length=1, description="Tried for ials")
+    ials_unobserved: tuple[float, ...] = Field(
+        (0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Weight of what did not happen, values tried for ials"
+    )
     history_half_life: tuple[float, ...] = Field(
         (0, 1, 3, 10, 30, 100, 300), min_length=1, description="Half-life of a history item in positions; 0 is no decay"
     )
@@ -139,6 +156,11 @@ class Candidates(Section):
         15_000, ge=10, description="EASE and item-item cover the items with most users; memory grows with the square"
     )
     block_size: int = Field(512, ge=1, description="Users scored at once")
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The sources that propose, in the order of SOURCES."""
+        return tuple(source for source in SOURCES if source == "popularity" or source in self.sources)
 
 
 class Ranking(Section):
@@ -149,6 +171,7 @@ class Ranking(Section):
     training_users: int = Field(2_000, ge=10, description="Users of the validation window that the ranker learns from")
     leaves: int = Field(15, ge=2, description="Leaves per tree")
     learning_rate: float = Field(0.05, gt=0, le=1)
+    feature_share: float = Field(0.5, gt=0, le=1, description="Share of the features that each tree may use")
     arm: str = Field("default", description="Experiment arm written to every row")
 
 

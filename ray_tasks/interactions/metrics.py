@@ -1,4 +1,4 @@
-"""NDCG@k and Recall@k over ragged targets: the measures by which sources are tuned and the ranker is gated."""
+"""NDCG@k, Recall@k and MRR over ragged targets: how sources are tuned, the ranker gated, and models compared."""
 
 import numpy as np
 
@@ -26,3 +26,10 @@ def recall(ranked: Ints, targets: Rows, k: int = 20) -> Floats:
     """Share of a user's targets among the first k, per user. 0 without targets."""
     found = hits(ranked[:, :k], targets).sum(axis=1)
     return np.divide(found, targets.lengths, out=np.zeros(len(targets)), where=targets.lengths > 0)
+
+
+def mrr(ranked: Ints, targets: Rows) -> Floats:
+    """Reciprocal rank of the first target in the list, per user. 0 where no target is in it."""
+    found = hits(ranked, targets)
+    first = found.argmax(axis=1)
+    return np.where(found.any(axis=1), 1.0 / (first + 1), 0.0)

@@ -91,3 +91,12 @@ def steady(scores: NDArray[Any]) -> Scores:
     bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
     rounded = ((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32)
     return np.where(np.isfinite(scores), rounded, scores).astype(np.float32, copy=False)
+
+
+def plain_product(left: NDArray[np.float32], right: NDArray[np.float32], digits: int = 6) -> Scores:
+    """A matrix product in double precision, rounded to so many digits.
+
+    The last bits of a product depend on how many rows are multiplied at once. Near zero they are not small against
+    the value, so that significant bits (`steady`) are no help there: a user's score must not depend on the block.
+    """
+    return np.round(left.astype(np.float64) @ right.astype(np.float64), digits).astype(np.float32)

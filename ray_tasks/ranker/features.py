@@ -31,6 +31,15 @@ NAMES = (
     "trend",
 )
 """Names of the columns of `features`, in order."""
+DATED = (
+    "item_recent_count",
+    "item_week_count",
+    "item_age_days",
+    "item_idle_days",
+    "user_idle_days",
+    "trend",
+)
+"""Features that tell the date: where users are cut at different times, they tell the future."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,11 @@ class Lists:
     def lengths(self) -> Ints:
         """Candidates per user."""
         return np.diff(self.starts, append=self.table.num_rows)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Sources that proposed anything, in the order of SOURCES."""
+        return tuple(s for s in SOURCES if self.table[f"{s}_rank"].null_count < self.table.num_rows)
 
     @property
     def user_of(self) -> Ints:

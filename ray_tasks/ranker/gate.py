@@ -5,17 +5,18 @@ Users without a history get popularity from every model, so they say nothing abo
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.rows import Floats, Rows
-from ray_tasks.ranker.features import Lists, fusion
+from ray_tasks.ranker.calibration import Calibration
+from ray_tasks.ranker.features import NAMES, Lists, fusion
 from ray_tasks.ranker.ranked_lists import positions, source_scores
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
-from schemas.config import SOURCES, Ranking
+from schemas.config import Ranking
 
 log = logging.getLogger("nightrec.ranking")
 
@@ -32,10 +33,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class ServingModel:
-    """What ranks candidates after the gate."""
+    """What ranks candidates after the gate, and what its scores mean as probabilities."""
 
     ranker: Ranker
     decision: Decision
+    calibration: Calibration = field(default_factory=Calibration)
 
     def score(self, lists: Lists) -> Floats:
         """A score per candidate row; NaN for rows that the serving source does not propose."""
@@ -43,24 +45,41 @@ class ServingModel:
             return self.ranker.score(lists)
         return source_scores(lists, self.decision.serving)
 
+    def probability(self, scores: Floats) -> Floats:
+        """How likely each of these scores is a take; NaN where nothing was learnt."""
+        return self.calibration.probability(scores)
 
-def learn(lists: Lists, targets: Rows, item_ids: NDArray[np.object_], settings: Ranking, seed: int) -> ServingModel:
-    """Train and gate on validation lists; row r of `targets` is what the r-th user of `lists` took."""
+
+def learn(
+    lists: Lists,
+    targets: Rows,
+    item_ids: NDArray[np.object_],
+    settings: Ranking,
+    seed: int,
+    names: tuple[str, ...] = NAMES,
+) -> ServingModel:
+    """Train and gate on validation lists; row r of `targets` is what the r-th user of `lists` took.
+
+    `names` are the features that the trees may use.
+    """
     label = lists.column("label")
     learnable = len(np.unique(lists.user_of[label > 0]))
     if learnable < 2 * FOLDS:
         reason = f"fusion without trees: only {learnable} users with a history took a candidate"
         return ServingModel(Ranker(), Decision("ranker", 0, {}, reason))
-    folds = Folds.of(Training.of(lists), settings, seed)
+    folds = Folds.of(Training.of(lists, names), settings, seed)
 
     def quality(scores: Floats) -> Floats:
         return ndcg(positions(lists, scores, 10, item_ids), targets)
 
-    by_trees = {trees: quality(out) for trees, out in folds.out_of_fold(settings.trees).items()}
-    sources = {source: quality(source_scores(lists, source)) for source in SOURCES}
+    unseen = folds.out_of_fold(settings.trees)
+    by_trees = {trees: quality(out) for trees, out in unseen.items()}
+    sources = {source: quality(source_scores(lists, source)) for source in lists.sources}
     decision = decide(by_trees, sources, quality(fusion(lists)))
     log.info("gate: %s (%s)", decision.serving, decision.reason)
-    return ServingModel(folds.ranker(decision.trees), decision)
+    by_ranker = decision.serving == "ranker"
+    scores = unseen[decision.trees] if by_ranker else source_scores(lists, decision.serving)
+    return ServingModel(folds.ranker(decision.trees), decision, Calibration.of(scores, label))
 
 
 def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused: Floats) -> Decision:
@@ -70,7 +89,7 @@ def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused:
     """
     best_trees = max(by_trees, key=lambda trees: (by_trees[trees].mean(), -trees))
     trees = next(t for t in sorted(by_trees) if not beats(by_trees[best_trees], by_trees[t]))
-    rival = max(SOURCES, key=lambda source: sources[source].mean())
+    rival = max(sources, key=lambda source: sources[source].mean())
     lost = beats(sources[rival], by_trees[trees])
     means = {"ranker": by_trees[trees], "fusion": fused, **sources}
     difference = by_trees[trees].mean() - sources[rival].mean()

@@ -25,15 +25,19 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Ranker:
-    """Scores candidate rows by the mean of `models`, LightGBM's text forms; without any, fusion alone."""
+    """Scores candidate rows by the mean of `models`, LightGBM's text forms; without any, fusion alone.
+
+    `names` are the features that the models take, of all that `features` makes.
+    """
 
     models: tuple[str, ...] = ()
+    names: tuple[str, ...] = NAMES
 
     def score(self, lists: Lists) -> Floats:
         """A score per row; higher is better. A user without history keeps the order of popularity."""
         learned = FUSION_WEIGHT * fusion(lists)
         if self.models and len(lists):
-            values = features(lists)
+            values = chosen(features(lists), self.names)
             learned = learned + np.mean([b.predict(values, num_threads=1) for b in self._boosters], axis=0)
         return np.where(lists.column("user_count") > 0, learned, lists.column("popularity_score"))
 
@@ -50,23 +54,40 @@ class Ranker:
         gain = np.sum([booster.feature_importance("gain") for booster in self._boosters], axis=0)
         shares = gain / max(gain.sum(), 1e-12)
         order = np.argsort(-shares, kind="stable")
-        return {NAMES[index]: round(float(shares[index]), 4) for index in order if shares[index] > 0}
+        return {self.names[index]: round(float(shares[index]), 4) for index in order if shares[index] > 0}
+
+    def reasons(self, lists: Lists, rows: Ints, most: int = 5) -> list[dict[str, float]]:
+        """SHAP values of some rows (Lundberg et al. 2020, by LightGBM): the features that moved each score most."""
+        if not self.models or not len(rows):
+            return [{} for _ in rows]
+        values = chosen(features(lists), self.names)[rows]
+        parts = np.mean([b.predict(values, pred_contrib=True, num_threads=1) for b in self._boosters], axis=0)
+        return [
+            {self.names[i]: round(float(row[i]), 4) for i in np.argsort(-np.abs(row), kind="stable")[:most]}
+            for row in parts[:, :-1]
+        ]
+
+
+def chosen(values: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
+    """The named columns of `features`."""
+    return values if names == NAMES else values[:, [NAMES.index(name) for name in names]]
 
 
 @dataclass(frozen=True)
 class Training:
-    """Candidate lists of the validation window as the trees see them."""
+    """Candidate lists of the validation window as the trees see them, with the named features."""
 
     lists: Lists
     values: NDArray[np.float32]
     start: Floats
     label: Ints
+    names: tuple[str, ...] = NAMES
 
     @classmethod
-    def of(cls, lists: Lists) -> "Training":
+    def of(cls, lists: Lists, names: tuple[str, ...] = NAMES) -> "Training":
         """Features, starting scores and labels of labelled lists."""
         label = lists.column("label").astype(np.int64)
-        return cls(lists, features(lists), FUSION_WEIGHT * fusion(lists), label)
+        return cls(lists, chosen(features(lists), names), FUSION_WEIGHT * fusion(lists), label, names)
 
     def booster(self, users: NDArray[np.bool_], settings: Ranking, seed: int) -> Any:
         """An untrained booster on the lists of some users; lists without a hit teach nothing and are left out."""
@@ -80,15 +101,20 @@ class Training:
             self.label[rows],
             group=self.lists.lengths[learning],
             init_score=self.start[rows],
-            feature_name=list(NAMES),
+            feature_name=list(self.names),
             params={"verbose": -1},
         )
-        return lightgbm.Booster(parameters(settings, seed), data)
+        return lightgbm.Booster(parameters(settings, seed, self.names), data)
 
 
-def parameters(settings: Ranking, seed: int) -> dict[str, Any]:
-    """LightGBM's parameters: the same lists and seed give the same trees."""
+def parameters(settings: Ranking, seed: int, names: tuple[str, ...] = NAMES) -> dict[str, Any]:
+    """LightGBM's parameters: the same lists and seed give the same trees.
+
+    A better rank in a source's list never lowers a score, all else equal: without that, few users teach oddities.
+    """
     return {
+        "monotone_constraints": [int(name == "fusion" or name.endswith("_reciprocal_rank")) for name in names],
+        "feature_fraction": settings.feature_share,
         "objective": "lambdarank",
         "lambdarank_truncation_level": 20,
         "learning_rate": settings.learning_rate,
@@ -140,4 +166,5 @@ class Folds:
 
     def ranker(self, trees: int) -> Ranker:
         """The ranker with a number of trees per booster."""
-        return Ranker(tuple(b.model_to_string(num_iteration=trees) for b in self.boosters) if trees else ())
+        models = tuple(b.model_to_string(num_iteration=trees) for b in self.boosters) if trees else ()
+        return Ranker(models, self.training.names)

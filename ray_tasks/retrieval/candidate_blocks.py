@@ -67,16 +67,22 @@ def _finite(values: Floats) -> Scores:
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
 
 
-def unseen(scores: Scores, history: Rows) -> Scores:
-    """A copy of the scores in which the users' own items have none."""
+Catalogue = NDArray[np.bool_]
+"""Per item position whether it may be recommended."""
+
+
+def unseen(scores: Scores, history: Rows, catalogue: Catalogue | None = None) -> Scores:
+    """A copy of the scores in which the users' own items, and those outside the catalogue, have none."""
     masked = scores.copy()
     masked[history.row_of, history.items] = np.nan
+    if catalogue is not None:
+        masked[:, ~catalogue] = np.nan
     return masked
 
 
-def proposals(scores: Scores, history: Rows, k: int) -> Ints:
-    """Each user's k best unseen items with a positive score, best first; -1 fills up."""
-    masked = unseen(scores, history)
+def proposals(scores: Scores, history: Rows, k: int, catalogue: Catalogue | None = None) -> Ints:
+    """Each user's k best unseen items of the catalogue with a positive score, best first; -1 fills up."""
+    masked = unseen(scores, history, catalogue)
     return top_k(np.where(masked > 0, masked, np.nan).astype(np.float32), k)
 
 
@@ -89,11 +95,12 @@ class Scorer:
     item_ids: NDArray[np.object_]
     features: ItemFeatures
     per_source: int
+    catalogue: Catalogue | None = None
 
     def table(self, users: Users) -> pa.Table:
         """Rows of `candidates`, by user and item: the union of all proposals with every source's score."""
         scores = {name: source.score(users.history) for name, source in self.sources.items()}
-        best = {name: proposals(found, users.history, self.per_source) for name, found in scores.items()}
+        best = {n: proposals(s, users.history, self.per_source, self.catalogue) for n, s in scores.items()}
         ranks = {name: _ranks(found, len(self.item_ids)) for name, found in best.items()}
         user, item = np.nonzero(np.logical_or.reduce([rank > 0 for rank in ranks.values()]))
         columns = {
@@ -113,7 +120,8 @@ class Scorer:
             rank = ranks[name][user, item]
             columns[f"{name}_score"] = scores[name][user, item]
             columns[f"{name}_rank"] = pa.array(rank, pa.int32(), mask=rank == 0)
-        return pa.table({field.name: _column(columns[field.name], field.type) for field in CANDIDATES.schema})
+        rows = len(user)
+        return pa.table({field.name: _column(columns.get(field.name), field.type, rows) for field in CANDIDATES.schema})
 
 
 def _ranks(best: Ints, n_items: int) -> NDArray[np.int32]:
@@ -131,8 +139,10 @@ def _labels(targets: Rows | None, user: Ints, item: Ints, n_items: int) -> pa.Ar
     return pa.array(taken.astype(np.int32))
 
 
-def _column(values: pa.Array | NDArray[np.generic], kind: pa.DataType) -> pa.Array:
-    """Arrow column in which NaN is null."""
+def _column(values: pa.Array | NDArray[np.generic] | None, kind: pa.DataType, rows: int) -> pa.Array:
+    """Arrow column in which NaN is null; all null for a source that is switched off."""
+    if values is None:
+        return pa.nulls(rows, kind)
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
     return pa.array(values, kind, from_pandas=True)

@@ -1,4 +1,4 @@
-"""Candidate source `popularity`: what everybody took in the last days."""
+"""Candidate source `popularity`: what everybody took lately."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,12 @@ def counts(log: Log, days: float | None = None) -> Floats:
     return np.bincount(recent, minlength=len(log.item_ids)).astype(np.float64)
 
 
+def fading_counts(log: Log, half_life: float) -> Floats:
+    """Events per item, each of which counts half as much for every `half_life` days of its age."""
+    weights = 0.5 ** ((log.end - log.time) / (half_life * DAY))
+    return np.bincount(log.item, weights=weights, minlength=len(log.item_ids)).astype(np.float64)
+
+
 @dataclass(frozen=True)
 class RecentPopularity:
     """Count in the last days, plus a fraction below 1 that orders equal counts by the all-time count."""
@@ -21,10 +27,11 @@ class RecentPopularity:
     popularity: Scores
 
     @classmethod
-    def fit(cls, log: Log, days: float | None) -> "RecentPopularity":
-        """From the last `days` of the log, or all of it."""
+    def fit(cls, log: Log, days: float | None, fading: bool = False) -> "RecentPopularity":
+        """From the last `days` of the log, or all of it; `fading` makes the days a half-life instead of a window."""
         total = counts(log)
-        return cls((counts(log, days) + total / (total.max(initial=0) + 1)).astype(np.float32))
+        recent = fading_counts(log, days) if fading and days else counts(log, days)
+        return cls((recent + total / (total.max(initial=0) + 1)).astype(np.float32))
 
     def score(self, history: Rows) -> Scores:
         """The same for every user."""

@@ -1,10 +1,11 @@
 """What a candidate source is, and the two forms that the shipped ones take."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, steady
 
@@ -25,6 +26,16 @@ class ItemBasedSource(CandidateSource, Protocol):
         ...
 
 
+Similarity: TypeAlias = "NDArray[np.float32] | csr_matrix[Any]"
+THIN = 0.1
+"""A matrix with a smaller share of values is kept sparse."""
+
+
+def thin(matrix: NDArray[np.float32]) -> Similarity:
+    """The matrix, sparse where that takes less memory."""
+    return csr_matrix(matrix) if np.count_nonzero(matrix) < THIN * matrix.size else matrix
+
+
 @dataclass(frozen=True)
 class SimilaritySource:
     """Scores are recency-weighted histories times an item-item matrix over the catalogue's core.
@@ -35,7 +46,7 @@ class SimilaritySource:
     """
 
     core: Ints
-    similarity: NDArray[np.float32]
+    similarity: Similarity
     half_life: float
     n_items: int
 
@@ -44,7 +55,7 @@ class SimilaritySource:
         weights = history.weighted(self.n_items, self.half_life)[:, self.core]
         scores: Scores = np.full((len(history), self.n_items), np.nan, dtype=np.float32)
         known = np.flatnonzero(np.diff(weights.indptr))
-        scores[np.ix_(known, self.core)] = steady(weights[known] @ self.similarity)
+        scores[np.ix_(known, self.core)] = steady(_dense(weights[known] @ self.similarity))
         return scores
 
     def contributions(self, history: Ints, items: Ints) -> NDArray[np.float32]:
@@ -53,5 +64,9 @@ class SimilaritySource:
         place[self.core] = np.arange(len(self.core))
         rows, columns = place[history], place[items]
         weights = decay(np.arange(len(history)), self.half_life)
-        parts = weights[:, None] * self.similarity[np.ix_(rows, columns)]
+        parts = weights[:, None] * _dense(self.similarity[np.ix_(rows, columns)])
         return np.where((rows[:, None] >= 0) & (columns[None, :] >= 0), parts, 0).astype(np.float32)
+
+
+def _dense(values: Any) -> NDArray[np.float32]:
+    return values.toarray() if hasattr(values, "toarray") else values

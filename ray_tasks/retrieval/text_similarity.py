@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, steady
+from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, plain_product
 
 Vectors = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class TextSimilarity:
     def score(self, history: Rows) -> Scores:
         """See CandidateSource: NaN for users without a text in their history and for items without a text."""
         means: NDArray[Any] = history.weighted(len(self.vectors), self.half_life) @ self.vectors
-        scores = steady(_unit(means) @ self.vectors.T)
+        scores = plain_product(_unit(means), self.vectors.T)
         scores[~means.any(axis=1)] = np.nan
         scores[:, ~self.vectors.any(axis=1)] = np.nan
         return scores

@@ -11,6 +11,9 @@ IN_WORDS = {
     "text": "text similarity",
     "item_item": "item-item similarity",
     "transitions": "transitions",
+    "words": "shared words",
+    "ease_text": "EASE with a text prior",
+    "ials": "iALS",
 }
 
 

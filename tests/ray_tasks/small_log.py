@@ -7,8 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
-from ray_tasks.interactions.windows import SPLITS, Log, encode
+from ray_tasks import candidates
+from ray_tasks.interactions.windows import SPLITS, Log, encode, window
+from ray_tasks.retrieval.factory import SourceFactory
+from ray_tasks.retrieval.item_texts import ItemTexts
+from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.text_similarity import Vectors
 from ray_tasks.retrieval.tuning import Tuned
 from schemas.table import TIMESTAMP
@@ -22,6 +27,9 @@ TUNED = {
     "text": Tuned({"half_life": 2.0}, 0),
     "item_item": Tuned({"neighbours": 4.0, "shrinkage": 1.0, "half_life": 0.0}, 0),
     "transitions": Tuned({"steps": 3.0, "half_life": 1.0}, 0),
+    "words": Tuned({"half_life": 2.0}, 0),
+    "ease_text": Tuned({"l2": 5.0, "weight": 3.0, "half_life": 3.0}, 0),
+    "ials": Tuned({"l2": 0.01, "unobserved": 0.1, "half_life": 0.0}, 0),
 }
 
 
@@ -72,6 +80,25 @@ def random_vectors(n_items: int = N_ITEMS, seed: int = 1) -> Vectors:
     """Unit vectors of the catalogue's texts."""
     vectors = np.random.default_rng(seed).normal(size=(n_items, 4)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def texts_of(vectors: Vectors) -> ItemTexts:
+    """Texts whose words are the signs of their vectors."""
+    return ItemTexts(vectors, csr_matrix(np.maximum(vectors, 0)))
+
+
+def tune_all(log: Log, vectors: Vectors, settings, seed: int) -> dict[str, Tuned]:
+    """The sources' parameters, tuned on the log's validation window."""
+    view = window(log, "validation")
+    return candidates.tune_all(view, SourceFactory(view.log, texts_of(vectors), settings, seed))
+
+
+def scoring(log: Log, name: str, *, served, vectors: Vectors, tuned, settings):
+    """A window's scorer by sources fitted on what it knows, and its users."""
+    view = window(log, name, served)
+    factory = SourceFactory(view.log, texts_of(vectors), settings, 1)
+    blocks = ScoredBlocks.of(view, {s: factory.fit(s, found.parameters) for s, found in tuned.items()}, settings)
+    return blocks.scorer, blocks.users
 
 
 def any_event(

@@ -9,9 +9,20 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_log import N_ITEMS, TUNED, Event, any_event, events, item_id, log_of, random_vectors, user_id
+from small_log import (
+    N_ITEMS,
+    TUNED,
+    Event,
+    any_event,
+    events,
+    item_id,
+    log_of,
+    random_vectors,
+    scoring,
+    tune_all,
+    user_id,
+)
 
-from ray_tasks.candidates import scoring, tune_all
 from ray_tasks.interactions.windows import DAY, SPLITS, WINDOWS, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.retrieval.candidate_blocks import Users

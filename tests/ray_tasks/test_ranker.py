@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_lists import candidate, lists_of
-from small_log import Event, item_id, log_of, random_vectors
+from small_log import Event, item_id, log_of, random_vectors, scoring, tune_all
 
-from ray_tasks.candidates import scoring, tune_all
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.features import Lists, fusion

@@ -12,7 +12,7 @@ from small_log import START, Event, item_id, random_vectors, splits_table, user_
 
 from ray_tasks import candidates, explanations, ranking
 from ray_tasks.ray_session import ray_session
-from schemas.config import SOURCES, freeze
+from schemas.config import Candidates, freeze
 from schemas.contracts import audit
 from schemas.lake import Lake
 from schemas.night import night_task, save_config, task_records
@@ -44,6 +44,8 @@ SETTINGS = {
     "generator": {"backend": "fake", "path": "unused"},
     "encoder": {"backend": "fake", "path": "unused"},
 }
+
+USED = Candidates().used
 
 
 def events() -> list[Event]:
@@ -177,11 +179,11 @@ def test_tastes_are_found_and_a_newcomer_is_ranked_by_popularity_offline(night):
         model: [row["item_id"] for row in offline if row["user_id"] == new and row["model"] == model]
         for model in {row["model"] for row in offline}
     }
-    assert lists.keys() == {"ranker", "fusion", "popularity_recent", "popularity_all_time", *SOURCES[1:]}
+    assert lists.keys() == {"ranker", "fusion", "popularity_recent", "popularity_all_time", *USED[1:]}
     assert lists["ranker"] == lists["popularity_recent"] == lists["ease"]
     counters = records["ranking"]["counters"]
     assert counters["gate"]["reason"].startswith("cross-validated")
-    assert set(records["candidates"]["counters"]["tuned"]) == set(SOURCES)
+    assert set(records["candidates"]["counters"]["tuned"]) == set(USED)
     assert sum(records["explanations"]["counters"]["by_kind"].values()) == len(served)
 
 

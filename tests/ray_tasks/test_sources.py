@@ -10,11 +10,12 @@ from small_log import N_ITEMS, Event, events, log_of, random_vectors
 from ray_tasks.interactions.rows import Rows, decay, steady
 from ray_tasks.interactions.windows import window
 from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
+from ray_tasks.retrieval.factory import grids
 from ray_tasks.retrieval.popularity import RecentPopularity, counts
 from ray_tasks.retrieval.source import SimilaritySource
 from ray_tasks.retrieval.text_similarity import TextSimilarity, item_vectors
 from ray_tasks.retrieval.transitions import fit_transitions
-from ray_tasks.retrieval.tuning import coordinate_search, grids, on_edge, quality, tuning_users
+from ray_tasks.retrieval.tuning import coordinate_search, on_edge, quality, tuning_users
 from schemas.config import SOURCES, Candidates
 
 
@@ -278,7 +279,8 @@ def test_nothing_known_is_nothing_to_say():
 
 
 def test_every_source_has_a_grid():
-    assert tuple(grids(Candidates())) == SOURCES
+    assert tuple(grids(Candidates())) == Candidates().used
+    assert tuple(grids(Candidates(sources=SOURCES))) == SOURCES
 
 
 def test_tuning_users_are_a_seeded_sample_with_a_history_if_there_is_one():

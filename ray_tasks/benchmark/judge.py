@@ -1,0 +1,137 @@
+"""How lists are judged: accuracy per user, and what a set of lists does to the catalogue."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ray_tasks.benchmark.blend import K
+from ray_tasks.interactions.metrics import mrr, ndcg, recall
+from ray_tasks.interactions.rows import Floats, Ints, Rows
+from ray_tasks.interactions.windows import Window
+from ray_tasks.retrieval.candidate_blocks import Catalogue
+from ray_tasks.retrieval.popularity import counts
+from ray_tasks.retrieval.text_similarity import Vectors
+from ray_tasks.statistics import draws
+
+CUT = 10
+ACTIVITY = {"1-5 items": (1, 5), "6-20 items": (6, 20), "over 20 items": (21, np.inf)}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A window's users with their targets, and what is known of the items."""
+
+    view: Window
+    vectors: Vectors
+    catalogue: Catalogue | None = None
+
+    @cached_property
+    def known(self) -> Floats:
+        """Interactions per item in the window's history."""
+        return counts(self.view.log)
+
+    def metrics(self, ranked: Ints) -> dict[str, float]:
+        """Means over users, and coverage of the catalogue, of lists (users, K); every metric's cut is in its name.
+
+        `novelty`: mean of -log2 of an item's share of all interactions (Zhou et al. 2010). `diversity`: mean of 1 -
+        cosine over the pairs of a list. `popularity_percentile`: mean rank of an item by interactions, 1 the most.
+        """
+        targets = self.targets
+        top = ranked[:, :CUT]
+        offered = len(ranked) and int((self.catalogue if self.catalogue is not None else self.known >= 0).sum())
+        return {
+            "ndcg@10": float(ndcg(ranked, targets).mean()),
+            "recall@20": float(recall(ranked, targets).mean()),
+            "mrr@20": float(mrr(ranked, targets).mean()),
+            "coverage@10": len(np.unique(top[top >= 0])) / max(offered, 1),
+            "novelty@10": _mean(self._surprise[top], top),
+            "popularity_percentile@10": _mean(self._percentile[top], top),
+            "diversity@10": float(np.nanmean(self._diversity(top))) if len(top) else float("nan"),
+        }
+
+    @property
+    def targets(self) -> Rows:
+        """What the users took."""
+        assert self.view.targets is not None
+        return self.view.targets
+
+    def slices(self, ranked: Ints) -> dict[str, dict[str, float]]:
+        """NDCG@10 or (for items) Recall@20 on parts of users and targets, with how many users each has."""
+        lengths, gains = self.view.history.lengths, ndcg(ranked, self.targets)
+        users = {"new users": lengths == 0, "warm users": lengths > 0}
+        users |= {
+            name: (lengths >= low) & (lengths <= (high or lengths.max(initial=0)))
+            for name, (low, high) in ACTIVITY.items()
+        }
+        found = {n: {"users": int(m.sum()), "ndcg@10": float(gains[m].mean())} for n, m in users.items() if m.any()}
+        for name, items in (("new items", self.known == 0), ("warm items", self.known > 0)):
+            part = of_items(self.targets, items)
+            asked = part.lengths > 0
+            if asked.any():
+                found[name] = {"users": int(asked.sum()), "recall@20": float(recall(ranked, part)[asked].mean())}
+        return found
+
+    @cached_property
+    def _surprise(self) -> Floats:
+        return -np.log2(np.maximum(self.known, 1) / max(self.known.sum(), 1))
+
+    @cached_property
+    def _percentile(self) -> Floats:
+        order = np.sort(self.known)
+        return np.searchsorted(order, self.known, side="right") / max(len(order), 1)
+
+    def _diversity(self, top: Ints) -> Floats:
+        vectors = np.where((top >= 0)[..., None], self.vectors[top], 0)
+        present = vectors.any(axis=2).sum(axis=1)
+        total = vectors.sum(axis=1)
+        alike = ((total**2).sum(axis=1) - present) / np.maximum(present * (present - 1), 1)
+        return np.where(present > 1, 1 - alike, np.nan)
+
+
+def of_items(targets: Rows, items: Catalogue) -> Rows:
+    """The targets among some items; users keep their places."""
+    kept = items[targets.items]
+    return Rows.of(targets.row_of[kept], targets.items[kept], len(targets))
+
+
+def _mean(values: Floats, top: Ints) -> float:
+    return float(values[top >= 0].mean()) if (top >= 0).any() else float("nan")
+
+
+def lift(one: Floats, other: Floats, seed: int) -> dict[str, Any]:
+    """Relative difference of two models' means over the same users, with a paired bootstrap 95% interval.
+
+    `p` is the two-sided share of draws on the other side of no difference.
+    """
+    point = one.mean() / other.mean() - 1 if other.mean() else float("nan")
+    weights = draws(len(one), seed)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (weights @ one) / (weights @ other) - 1
+    low, high = np.nanpercentile(found, [2.5, 97.5]) if len(one) else (np.nan, np.nan)
+    beyond = min(float(np.mean(found <= 0)), float(np.mean(found >= 0)))
+    return {"lift": float(point), "ci": [float(low), float(high)], "p": float(min(1, 2 * beyond + 1 / len(found)))}
+
+
+def holm(p_values: dict[str, float]) -> dict[str, float]:
+    """P-values corrected for the number of comparisons (Holm 1979)."""
+    corrected: dict[str, float] = {}
+    worst = 0.0
+    for place, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        p = p_values[name]
+        worst = max(worst, min(1.0, (len(p_values) - place) * p))
+        corrected[name] = worst
+    return corrected
+
+
+def calibration_error(chances: Floats, taken: Floats, bins: int = 10) -> dict[str, Any]:
+    """Expected calibration error over bins of equal counts, Brier score, and the reliability table."""
+    known = ~np.isnan(chances)
+    chances, taken = chances[known], taken[known].astype(float)
+    if not len(chances):
+        return {}
+    parts = np.array_split(np.argsort(chances, kind="stable"), bins)
+    table = [(float(np.mean(chances[p])), float(np.mean(taken[p])), len(p)) for p in parts if len(p)]
+    error = sum(n * abs(said - was) for said, was, n in table) / len(chances)
+    return {"ece": error, "brier": float(((chances - taken) ** 2).mean()), "reliability": table, "places": K}

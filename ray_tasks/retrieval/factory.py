@@ -1,0 +1,130 @@
+"""Every candidate source by name: fitted on one log, with what the sources share computed once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from ray_tasks.interactions.rows import Rows
+from ray_tasks.interactions.windows import Log
+from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
+from ray_tasks.retrieval.ials import fit_ials
+from ray_tasks.retrieval.item_texts import ItemTexts
+from ray_tasks.retrieval.popularity import RecentPopularity
+from ray_tasks.retrieval.regularised_ease import fit_regularised_ease
+from ray_tasks.retrieval.source import CandidateSource, SimilaritySource, thin
+from ray_tasks.retrieval.text_similarity import TextSimilarity
+from ray_tasks.retrieval.transitions import fit_transitions
+from ray_tasks.retrieval.words import WordSimilarity
+from schemas.config import Candidates
+
+Parameters = dict[str, float]
+Grids = Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class SourceFactory:
+    """Fits any source on one log. The last matrix of each kind is kept: another half-life needs no new one."""
+
+    known: Log
+    texts: ItemTexts
+    settings: Candidates
+    seed: int
+    _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def histories(self) -> Rows:
+        """Everybody's history."""
+        return self.known.histories()
+
+    @cached_property
+    def together(self) -> Cooccurrence:
+        """Co-occurrence counts of the log."""
+        return Cooccurrence.count(self.known, self.settings.max_core_items)
+
+    def fit(self, name: str, parameters: Parameters) -> CandidateSource:
+        """A source by name with its parameters."""
+        fits: dict[str, Callable[..., CandidateSource]] = {
+            "popularity": self._popularity,
+            "ease": self._ease,
+            "text": self._text,
+            "item_item": self._item_item,
+            "transitions": self._transitions,
+            "words": self._words,
+            "ease_text": self._ease_text,
+            "ials": self._ials,
+        }
+        return fits[name](**parameters)
+
+    def _once(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` makes, made again only when the key is another than last time."""
+        if name not in self._kept or self._kept[name][0] != key:
+            self._kept.pop(name, None)  # before the next one is made, so that both never take memory together
+            self._kept[name] = (key, make())
+        return self._kept[name][1]
+
+    def _popularity(self, days: float) -> CandidateSource:
+        return RecentPopularity.fit(self.known, days)
+
+    def _text(self, half_life: float) -> CandidateSource:
+        return TextSimilarity(self.texts.vectors, half_life)
+
+    def _ease(self, l2: float, half_life: float) -> CandidateSource:
+        return self._similarity(self._once("ease", l2, lambda: fit_ease(self.together, l2)), half_life)
+
+    def _item_item(self, neighbours: float, shrinkage: float, half_life: float) -> CandidateSource:
+        def make() -> Any:
+            return thin(fit_item_item(self.together, shrinkage, int(neighbours)))
+
+        return self._similarity(self._once("item_item", (neighbours, shrinkage), make), half_life)
+
+    def _transitions(self, steps: float, half_life: float) -> CandidateSource:
+        def make() -> Any:
+            return thin(fit_transitions(self.histories, self.together.core, int(steps)))
+
+        return self._similarity(self._once("transitions", steps, make), half_life)
+
+    def _words(self, half_life: float) -> CandidateSource:
+        return WordSimilarity(self.texts.words, half_life)
+
+    def _ease_text(self, l2: float, weight: float, half_life: float) -> CandidateSource:
+        def make() -> Any:
+            return fit_regularised_ease(self.together, self.texts.words, l2, weight)
+
+        return self._similarity(self._once("ease_text", (l2, weight), make), half_life)
+
+    def _ials(self, l2: float, unobserved: float, half_life: float) -> CandidateSource:
+        def make() -> Any:
+            return fit_ials(
+                self.histories,
+                len(self.known.item_ids),
+                dimensions=self.settings.ials_dimensions,
+                unobserved=unobserved,
+                l2=l2,
+                seed=self.seed,
+            )
+
+        return replace(self._once("ials", (l2, unobserved), make), half_life=half_life)
+
+    def _similarity(self, matrix: Any, half_life: float) -> CandidateSource:
+        return SimilaritySource(self.together.core, matrix, half_life, self.together.n_items)
+
+
+def grids(settings: Candidates) -> dict[str, Grids]:
+    """What is tried for each source in use. The half-life comes last: changing it needs no new fit."""
+    half_life = {"half_life": settings.history_half_life}
+    every: dict[str, Grids] = {
+        "popularity": {"days": settings.popularity_days},
+        "ease": {"l2": settings.ease_l2, **half_life},
+        "text": half_life,
+        "item_item": {
+            "neighbours": settings.item_item_neighbours,
+            "shrinkage": settings.item_item_shrinkage,
+            **half_life,
+        },
+        "transitions": {"steps": settings.transition_steps, **half_life},
+        "words": half_life,
+        "ease_text": {"l2": settings.ease_l2, "weight": settings.ease_text_weight, **half_life},
+        "ials": {"l2": settings.ials_l2, "unobserved": settings.ials_unobserved, **half_life},
+    }
+    return {name: every[name] for name in settings.used}
