@@ -111,9 +111,9 @@ STEPS = {
     ),
     "candidates": Step(
         publishes=("candidates",),
-        reads=("user_histories", "splits", "items", "item_embeddings"),
+        reads=("user_histories", "splits", "items", "item_documents", "item_embeddings"),
         minutes=240,
-        does="Ray. Four sources propose items per user, each with its score: popularity, EASE, text, item-item.",
+        does="Ray. The sources of `candidates.sources` propose items per user, each with its score.",
         on_failure="Memory errors: EASE needs items² x 8 bytes; lower `candidates.max_core_items`, "
         "`candidates.block_size` or `candidates.per_source`.",
     ),
