@@ -19,7 +19,21 @@ from pydantic import BaseModel, Field, ValidationError
 from schemas.errors import ConfigError
 from schemas.source_config import Section, Sources
 
-SOURCES = ("popularity", "ease", "text", "item_item", "transitions", "words", "ease_text", "ials")
+SOURCES = (
+    "popularity",
+    "ease",
+    "text",
+    "item_item",
+    "transitions",
+    "words",
+    "ease_text",
+    "ials",
+    "trending",
+    "graph",
+    "two_tower",
+    "sequence",
+    "sequence_text",
+)
 """All candidate sources. Which of them a night uses is configured."""
 
 
@@ -115,7 +129,22 @@ class Candidates(Section):
     """Candidate sources; every grid is tuned by NDCG@10 on the validation window."""
 
     sources: tuple[
-        Literal["popularity", "ease", "text", "item_item", "transitions", "words", "ease_text", "ials"], ...
+        Literal[
+            "popularity",
+            "ease",
+            "text",
+            "item_item",
+            "transitions",
+            "words",
+            "ease_text",
+            "ials",
+            "trending",
+            "graph",
+            "two_tower",
+            "sequence",
+            "sequence_text",
+        ],
+        ...,
     ] = Field(
         ("popularity", "ease", "text", "item_item", "transitions"),
         description="Sources that propose; popularity is always among them, for users without a history",
@@ -147,6 +176,23 @@ class Candidates(Section):
     ials_l2: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1), min_length=1, description="Tried for ials")
     ials_unobserved: tuple[float, ...] = Field(
         (0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Weight of what did not happen, values tried for ials"
+    )
+    trending_days: tuple[float, ...] = Field(
+        (3, 7, 15, 30, 60, 120, 240, 480, 1_000),
+        min_length=1,
+        description="Half-life of an event in days, values tried for trending",
+    )
+    graph_layers: tuple[int, ...] = Field(
+        (1, 2, 4, 8, 16), min_length=1, description="Steps that texts spread over the graph, values tried"
+    )
+    two_tower_half_life: tuple[float, ...] = Field(
+        (10,), min_length=1, description="Half-lives of history items tried for two_tower, each a training"
+    )
+    sequence_epochs: tuple[int, ...] = Field(
+        (20,), min_length=1, description="Passes over the log, values tried for sequence models, each a training"
+    )
+    sequence_tokens: int = Field(
+        8_000_000, ge=1_000, description="History items that a sequence model reads in training at most"
     )
     history_half_life: tuple[float, ...] = Field(
         (0, 1, 3, 10, 30, 100, 300), min_length=1, description="Half-life of a history item in positions; 0 is no decay"

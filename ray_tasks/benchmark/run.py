@@ -29,7 +29,7 @@ from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.factory import Parameters, SourceFactory, grids
 from ray_tasks.retrieval.item_texts import ItemTexts
-from ray_tasks.retrieval.popularity import RecentPopularity
+from ray_tasks.retrieval.popularity import SAME_FOR_ALL, RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
@@ -37,10 +37,17 @@ from schemas.config import SOURCES, Candidates, Ranking
 
 log = logging.getLogger("nightrec.benchmark")
 
-TEXT_SOURCES = ("text", "words", "ease_text")
+TEXT_SOURCES = ("text", "words", "ease_text", "graph", "two_tower", "sequence_text")
 UNWEIGHTED = ("item_item", "ease", "ials")
 """Sources that are baselines without recency as well, tuned apart."""
-BASELINES = ("popularity", "transitions", *UNWEIGHTED, *(f"{name}_unweighted" for name in UNWEIGHTED))
+BASELINES = (
+    "popularity",
+    "trending",
+    "transitions",
+    "sequence",
+    *UNWEIGHTED,
+    *(f"{name}_unweighted" for name in UNWEIGHTED),
+)
 BLENDS = {"nightrec": SOURCES, "nightrec_no_text": tuple(s for s in SOURCES if s not in TEXT_SOURCES)}
 ALL_TIME = 100_000.0
 """Days of a window that no log exceeds."""
@@ -107,7 +114,7 @@ class Comparison:
         """Sources with and without recency; popularity on all users, the others on those with a history."""
         tuned = {}
         for name, grid in grids(CANDIDATES).items():
-            users = tuning_users(view, CANDIDATES.tuning_users, self.seed, warm=name != "popularity")
+            users = tuning_users(view, CANDIDATES.tuning_users, self.seed, warm=name not in SAME_FOR_ALL)
             start = None
             if name in UNWEIGHTED:
                 began = time.monotonic()
@@ -195,7 +202,7 @@ class Comparison:
 
     def parameters(self, name: str, tuned: Mapping[str, Tuned]) -> Parameters:
         """A source's parameters inside the blend. Where users are cut at different times, recent means later."""
-        if name == "popularity" and self.protocol == "p2":
+        if name in SAME_FOR_ALL and self.protocol == "p2":
             return {"days": ALL_TIME}
         return tuned[name].parameters
 

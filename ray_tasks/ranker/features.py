@@ -20,6 +20,8 @@ COLUMNS = (
     "item_count",
     "item_recent_count",
     "item_week_count",
+    "item_quarter_count",
+    "item_year_count",
     "item_age_days",
     "item_idle_days",
 )
@@ -29,15 +31,19 @@ NAMES = (
     "fusion",
     "proposing_sources",
     "trend",
+    "year_trend",
 )
 """Names of the columns of `features`, in order."""
 DATED = (
     "item_recent_count",
     "item_week_count",
+    "item_quarter_count",
+    "item_year_count",
     "item_age_days",
     "item_idle_days",
     "user_idle_days",
     "trend",
+    "year_trend",
 )
 """Features that tell the date: where users are cut at different times, they tell the future."""
 
@@ -107,6 +113,7 @@ def features(lists: Lists) -> NDArray[np.float32]:
     columns.append(fusion(lists))
     columns.append(np.sum([~np.isnan(rank) for rank in ranks], axis=0))
     columns.append(lists.column("item_week_count") / (lists.column("item_recent_count") + 1))
+    columns.append(lists.column("item_quarter_count") / (lists.column("item_year_count") + 1))
     return np.column_stack(columns).astype(np.float32)
 
 

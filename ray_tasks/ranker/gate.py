@@ -83,12 +83,12 @@ def learn(
 
 
 def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused: Floats) -> Decision:
-    """From NDCG@10 per user: the fewest trees within noise of the best, and the ranker unless a source beats it.
+    """From NDCG@10 per user: the best number of trees if trees help at all, and the ranker unless a source beats it.
 
     Both choices lean to the simpler, more robust side: noise is one standard error of the paired difference.
     """
-    best_trees = max(by_trees, key=lambda trees: (by_trees[trees].mean(), -trees))
-    trees = next(t for t in sorted(by_trees) if not beats(by_trees[best_trees], by_trees[t]))
+    fewest, best_trees = min(by_trees), max(by_trees, key=lambda trees: (by_trees[trees].mean(), -trees))
+    trees = best_trees if beats(by_trees[best_trees], by_trees[fewest]) else fewest
     rival = max(sources, key=lambda source: sources[source].mean())
     lost = beats(sources[rival], by_trees[trees])
     means = {"ranker": by_trees[trees], "fusion": fused, **sources}

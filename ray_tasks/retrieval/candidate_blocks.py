@@ -21,6 +21,8 @@ class ItemFeatures:
     count: Ints
     recent_count: Ints
     week_count: Ints
+    quarter_count: Ints
+    year_count: Ints
     age_days: Scores
     idle_days: Scores
 
@@ -31,9 +33,9 @@ class ItemFeatures:
         last = np.full(len(log.item_ids), np.inf)
         np.minimum.at(first, log.item, log.time)
         np.minimum.at(last, log.item, -log.time)
-        total, recent, week = (counts(log, days).astype(np.int64) for days in (None, 30, 7))
+        total, recent, week, quarter, year = (counts(log, days).astype(np.int64) for days in (None, 30, 7, 90, 365))
         age, idle = (_finite((log.end - first) / DAY), _finite((log.end + last) / DAY))
-        return cls(total, recent, week, age, idle)
+        return cls(total, recent, week, quarter, year, age, idle)
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class Scorer:
             "item_count": self.features.count[item],
             "item_recent_count": self.features.recent_count[item],
             "item_week_count": self.features.week_count[item],
+            "item_quarter_count": self.features.quarter_count[item],
+            "item_year_count": self.features.year_count[item],
             "item_age_days": self.features.age_days[item],
             "item_idle_days": self.features.idle_days[item],
             "label": _labels(users.targets, user, item, len(self.item_ids)),

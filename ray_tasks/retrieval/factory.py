@@ -3,18 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import Log
 from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
+from ray_tasks.retrieval.graph import fit_graph
 from ray_tasks.retrieval.ials import fit_ials
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.regularised_ease import fit_regularised_ease
+from ray_tasks.retrieval.sequence import SequenceSettings, fit_sequence
 from ray_tasks.retrieval.source import CandidateSource, SimilaritySource, thin
-from ray_tasks.retrieval.text_similarity import TextSimilarity
+from ray_tasks.retrieval.text_similarity import TextSimilarity, Vectors
 from ray_tasks.retrieval.transitions import fit_transitions
+from ray_tasks.retrieval.two_tower import TwoTowerSettings, fit_two_tower
 from ray_tasks.retrieval.words import WordSimilarity
 from schemas.config import Candidates
 
@@ -53,6 +56,11 @@ class SourceFactory:
             "words": self._words,
             "ease_text": self._ease_text,
             "ials": self._ials,
+            "trending": self._trending,
+            "graph": self._graph,
+            "two_tower": self._two_tower,
+            "sequence": self._sequence,
+            "sequence_text": self._sequence_text,
         }
         return fits[name](**parameters)
 
@@ -106,6 +114,35 @@ class SourceFactory:
 
         return replace(self._once("ials", (l2, unobserved), make), half_life=half_life)
 
+    def _trending(self, days: float) -> CandidateSource:
+        return RecentPopularity.fit(self.known, days, fading=True)
+
+    def _graph(self, layers: float, half_life: float) -> CandidateSource:
+        def make() -> Any:
+            return fit_graph(self.histories, self.texts.vectors, int(layers), half_life)
+
+        return replace(self._once("graph", layers, make), half_life=half_life)
+
+    def _two_tower(self, half_life: float) -> CandidateSource:
+        def make() -> Any:
+            return fit_two_tower(self.histories, self.texts.vectors, half_life, TwoTowerSettings(), self.seed)
+
+        return cast("CandidateSource", self._once("two_tower", half_life, make))
+
+    def _sequence(self, epochs: float) -> CandidateSource:
+        return self._next("sequence", None, int(epochs))
+
+    def _sequence_text(self, epochs: float) -> CandidateSource:
+        return self._next("sequence_text", self.texts.vectors, int(epochs))
+
+    def _next(self, name: str, vectors: Vectors | None, epochs: int) -> CandidateSource:
+        settings = SequenceSettings(epochs=epochs, most_tokens=self.settings.sequence_tokens)
+
+        def make() -> Any:
+            return fit_sequence(self.histories, len(self.known.item_ids), vectors, settings, self.seed)
+
+        return cast("CandidateSource", self._once(name, epochs, make))
+
     def _similarity(self, matrix: Any, half_life: float) -> CandidateSource:
         return SimilaritySource(self.together.core, matrix, half_life, self.together.n_items)
 
@@ -125,6 +162,11 @@ def grids(settings: Candidates) -> dict[str, Grids]:
         "transitions": {"steps": settings.transition_steps, **half_life},
         "words": half_life,
         "ease_text": {"l2": settings.ease_l2, "weight": settings.ease_text_weight, **half_life},
+        "trending": {"days": settings.trending_days},
+        "graph": {"layers": settings.graph_layers, **half_life},
+        "two_tower": {"half_life": settings.two_tower_half_life},
+        "sequence": {"epochs": settings.sequence_epochs},
+        "sequence_text": {"epochs": settings.sequence_epochs},
         "ials": {"l2": settings.ials_l2, "unobserved": settings.ials_unobserved, **half_life},
     }
     return {name: every[name] for name in settings.used}

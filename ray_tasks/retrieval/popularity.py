@@ -1,4 +1,4 @@
-"""Candidate source `popularity`: what everybody took lately."""
+"""Candidate sources `popularity` and `trending`: what everybody took lately."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,9 @@ import numpy as np
 
 from ray_tasks.interactions.rows import Floats, Rows, Scores
 from ray_tasks.interactions.windows import DAY, Log
+
+SAME_FOR_ALL = ("popularity", "trending")
+"""Sources that say the same to every user: they are tuned on all of them, and tell the date."""
 
 
 def counts(log: Log, days: float | None = None) -> Floats:

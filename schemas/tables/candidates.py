@@ -14,6 +14,11 @@ IN_WORDS = {
     "words": "shared words",
     "ease_text": "EASE with a text prior",
     "ials": "iALS",
+    "trending": "popularity that fades",
+    "graph": "texts spread over the graph",
+    "two_tower": "two towers over texts",
+    "sequence": "the sequence model",
+    "sequence_text": "the sequence model that reads texts",
 }
 
 
@@ -42,6 +47,8 @@ CANDIDATES = Table(
         *(column for source in SOURCES for column in _of_source(source)),
         Column("item_count", pa.int64(), "Interactions of the item in the window's history"),
         Column("item_recent_count", pa.int64(), "Of these, in its last 30 days"),
+        Column("item_quarter_count", pa.int64(), "Of these, in its last 90 days"),
+        Column("item_year_count", pa.int64(), "Of these, in its last 365 days"),
         Column("item_week_count", pa.int64(), "Of these, in its last 7 days"),
         Column("item_age_days", pa.float32(), "Days since the item's first interaction; null if none", nullable=True),
         Column("item_idle_days", pa.float32(), "Days since the item's last interaction; null if none", nullable=True),

@@ -9,7 +9,7 @@ from ray_tasks.ranker.features import Lists
 from schemas.config import SOURCES
 from schemas.tables.candidates import CANDIDATES
 
-COUNTS = ("item_count", "item_recent_count", "item_week_count", "user_count")
+COUNTS = ("item_count", "item_recent_count", "item_week_count", "item_quarter_count", "item_year_count", "user_count")
 
 
 def candidate(user: int, item: int, ranks: dict[str, int], **others) -> dict:

@@ -26,7 +26,8 @@ from small_log import (
 from ray_tasks.interactions.windows import DAY, SPLITS, WINDOWS, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.retrieval.candidate_blocks import Users
-from schemas.config import SOURCES, Candidates
+from ray_tasks.retrieval.popularity import SAME_FOR_ALL
+from schemas.config import Candidates
 from schemas.lake import Snapshot
 from schemas.tables.candidates import CANDIDATES
 
@@ -85,7 +86,7 @@ def test_another_future_changes_no_fitted_source(data, drawn, name):
     # All sources score the same histories, so that worlds with other users can be compared.
     histories = log_of(known).histories()
     one, other = (scorer_and_users(world, name)[0] for world in (drawn, known + future))
-    for source in SOURCES:
+    for source in TUNED:
         scores = [scorer.sources[source].score(histories) for scorer in (one, other)]
         assert np.array_equal(*scores, equal_nan=True)
 
@@ -123,13 +124,13 @@ def test_lists_hold_each_sources_best_unseen_items_in_dense_ranks(drawn, name, p
     assert (table.schema.names, table.schema.types) == (CANDIDATES.schema.names, CANDIDATES.schema.types)
     keys = list(zip(table["user_id"].to_pylist(), table["item_id"].to_pylist(), strict=True))
     assert keys == sorted(set(keys))
-    scores = {source: scorer.sources[source].score(users.history) for source in SOURCES}
+    scores = {source: scorer.sources[source].score(users.history) for source in TUNED}
     for number, user in enumerate(users.user_ids):
         own = {row["item_id"]: row for row in table.to_pylist() if row["user_id"] == user}
         seen = set(scorer.item_ids[users.history[number]])
         assert not own.keys() & seen
         proposed = set()
-        for source in SOURCES:
+        for source in TUNED:
             known = dict(zip(scorer.item_ids, scores[source][number].tolist(), strict=True))
             unseen = {item: score for item, score in known.items() if item not in seen}
             best = sorted((n for n in unseen if unseen[n] > 0), key=lambda n: (-unseen[n], n))[:per_source]
@@ -164,7 +165,12 @@ def test_a_user_without_history_gets_popularity_and_nothing_else(drawn):
     assert [r["item_id"] for r in sorted(rows, key=lambda r: r["popularity_rank"])] == [item_id(n) for n in order]
     for row in rows:
         assert (row["user_count"], row["user_idle_days"]) == (0, None)
-        assert all(row[f"{source}_{kind}"] is None for source in SOURCES[1:] for kind in ("score", "rank"))
+        assert all(
+            row[f"{source}_{kind}"] is None
+            for source in TUNED
+            if source not in SAME_FOR_ALL
+            for kind in ("score", "rank")
+        )
 
 
 @settings(deadline=None, max_examples=40)

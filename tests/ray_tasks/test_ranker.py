@@ -28,7 +28,8 @@ SMALL = Ranking(trees=25, leaves=4, learning_rate=0.2)
 def shop(n_users: int, place_of_target, week_count=lambda user, item, taken: 1, n_items: int = 10):
     """Lists of `n_users` who each took one candidate, which `place_of_target(source)` ranks at that place.
 
-    Other candidates take the other places in an order drawn per user and source. Returns lists and targets.
+    Without a place it is drawn as well; other candidates take the other places in a drawn order. Returns lists and
+    targets.
     """
     chance, rows, targets = np.random.default_rng(5), [], []
     for user in range(n_users):
@@ -37,7 +38,7 @@ def shop(n_users: int, place_of_target, week_count=lambda user, item, taken: 1, 
         ranks = {}
         for source in SOURCES:
             order = [item for item in chance.permutation(n_items).tolist() if item != target]
-            order.insert(place_of_target(source) - 1, target)
+            order.insert((place_of_target(source) or int(chance.integers(1, n_items + 1))) - 1, target)
             ranks[source] = {item: place for place, item in enumerate(order, 1)}
         for item in range(n_items):
             own = {source: ranks[source][item] for source in SOURCES}
@@ -52,7 +53,7 @@ def learned(lists, targets, settings_=SMALL, seed=1):
 
 def taken_by_week_count(n_users):
     """No source knows the target; the item's count of the week does."""
-    return shop(n_users, lambda source: 5, lambda user, item, taken: 40 + user % 7 if taken else (user + item) % 30)
+    return shop(n_users, lambda source: None, lambda user, item, taken: 40 + user % 7 if taken else (user + item) % 30)
 
 
 def test_trees_learn_what_fusion_does_not_know_and_the_ranker_serves():
@@ -65,7 +66,7 @@ def test_trees_learn_what_fusion_does_not_know_and_the_ranker_serves():
     importance = model.ranker.importance()
     assert next(iter(importance)) in ("item_week_count", "trend")
     assert sum(importance.values()) == pytest.approx(1, abs=0.01)
-    unknown, _ = shop(80, lambda source: 5, lambda user, item, taken: 40 if taken else 3)
+    unknown, _ = shop(80, lambda source: None, lambda user, item, taken: 40 if taken else 3)
     best = recommendations(unknown, model.score(unknown), 1, "default")
     took = [row["item_id"] for row in unknown.table.to_pylist() if row["label"]]
     assert np.mean(np.array(best["item_id"].to_pylist()) == np.array(took)) > 0.9
@@ -170,14 +171,20 @@ def test_a_difference_within_one_standard_error_beats_nothing():
     assert not beats(noisy, HALF)
 
 
-def test_the_fewest_trees_within_noise_of_the_best_are_taken():
+def test_the_best_number_of_trees_is_taken_where_trees_help_at_all():
     nearly = HALF + 0.1
     nearly[:2] += -1, 0.5
     by_trees = {0: HALF, 10: nearly, 100: HALF + 0.1, 200: HALF + 0.1}
     sources = dict.fromkeys(SOURCES, HALF - 0.2)
     found = decide(by_trees, sources, HALF)
-    assert (found.serving, found.trees) == ("ranker", 10)
-    assert found.ndcg == {"ranker": 0.595, "fusion": 0.5, **dict.fromkeys(SOURCES, 0.3)}
+    assert (found.serving, found.trees) == ("ranker", 100)
+    assert found.ndcg == {"ranker": 0.6, "fusion": 0.5, **dict.fromkeys(SOURCES, 0.3)}
+
+
+def test_trees_that_help_by_no_more_than_noise_are_left_out():
+    noisy = HALF.copy()
+    noisy[:2] += 1, -0.5
+    assert decide({0: HALF, 10: noisy}, dict.fromkeys(SOURCES, HALF - 0.2), HALF).trees == 0
 
 
 @pytest.mark.parametrize(("ahead", "serving"), [(0.2, "text"), (0.0, "ranker"), (-0.2, "ranker")])
