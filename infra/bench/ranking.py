@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from measurement import circumstances
+from ranking_page import page
 from ray_tasks.benchmark.data import load
 from ray_tasks.benchmark.run import CANDIDATES, RANKING, Comparison, summary
 from ray_tasks.benchmark.texts import encoded
@@ -25,7 +26,7 @@ BENCH = HOME / "build" / "bench"
 
 
 def main() -> None:
-    """Compare, print a table, write build/bench/ranking-<data>-<protocol>.json."""
+    """Compare, print a table, write build/bench/ranking-<data>-<protocol>.json and the page beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", help="folder of the data set")
     parser.add_argument("--interactions", type=Path, help="file of interactions, instead of the folder's")
@@ -58,8 +59,9 @@ def main() -> None:
     }
     path = BENCH / f"ranking-{name}-{arguments.protocol}.json"
     path.write_text(json.dumps(result, indent=2))
+    path.with_suffix(".html").write_text(page(result, path.name), encoding="utf-8")
     print("\n".join(summary(result)))
-    print(f"{usage['seconds']:.0f} s, {usage['peak_rss_mb']:,} MB; written to {path.relative_to(HOME)}")
+    print(f"{usage['seconds']:.0f} s, {usage['peak_rss_mb']:,} MB; written to {path.relative_to(HOME)} and .html")
 
 
 def short(name: str) -> str:

@@ -48,7 +48,9 @@ class Judge:
             "coverage@10": len(np.unique(top[top >= 0])) / max(offered, 1),
             "novelty@10": _mean(self._surprise[top], top),
             "popularity_percentile@10": _mean(self._percentile[top], top),
-            "diversity@10": float(np.nanmean(found)) if np.isfinite(found := self._diversity(top)).any() else float("nan"),
+            "diversity@10": float(np.nanmean(found))
+            if np.isfinite(found := self._diversity(top)).any()
+            else float("nan"),
         }
 
     @property

@@ -196,6 +196,7 @@ class Comparison:
             f"{prefix}lift_ci": over[best]["ci"],
             f"{prefix}text_lift": text["lift"],
             f"{prefix}text_lift_ci": text["ci"],
+            f"{prefix}lifts": over,
             f"{prefix}p_values": holm({model: found["p"] for model, found in over.items()}),
             f"{prefix}users": len(gains[best]),
         }

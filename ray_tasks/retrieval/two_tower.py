@@ -123,7 +123,7 @@ def collaborative_vectors(histories: Rows, n_items: int, settings: TwoTowerSetti
     pairs = histories.weighted(n_items, 0).astype(np.float64)
     by_item, by_user = (np.asarray(pairs.sum(axis=axis)).ravel() for axis in (0, 1))
     scale = [diags(np.divide(1, np.sqrt(n), out=np.zeros(len(n)), where=n > 0)) for n in (by_user, by_item)]
-    dimensions = min(settings.dimensions, min(pairs.shape))
+    dimensions = min(settings.dimensions, *pairs.shape)
     _, strength, right = randomized_svd(scale[0] @ pairs @ scale[1], dimensions, n_iter=7, random_state=0)
     vectors = unit((right.T * strength).astype(np.float32))
     padded = np.zeros((n_items, settings.dimensions), dtype=np.float32)
