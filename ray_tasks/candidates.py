@@ -7,7 +7,6 @@ from ray_tasks.interactions.windows import WINDOWS, Window, read_log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import SourceFactory, grids
 from ray_tasks.retrieval.item_texts import read_texts
-from ray_tasks.retrieval.popularity import SAME_FOR_ALL
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
 from schemas.night import night_task, task_arguments
@@ -37,10 +36,10 @@ def main() -> None:
 
 
 def tune_all(validation: Window, factory: SourceFactory) -> dict[str, Tuned]:
-    """Every source's best parameters. What is the same for all is tuned on all, the rest on users with a history."""
+    """Every source's best parameters, each on the users that it is for."""
     tuned = {}
     for name, grid in grids(factory.settings).items():
-        users = tuning_users(validation, factory.settings.tuning_users, factory.seed, warm=name not in SAME_FOR_ALL)
+        users = tuning_users(validation, factory.settings.tuning_users, factory.seed, name)
         tuned[name] = tune(name, grid, factory, users)
     return tuned
 

@@ -29,6 +29,7 @@ SOURCES = (
     "ease_text",
     "ials",
     "trending",
+    "newcomers",
     "graph",
     "two_tower",
     "sequence",
@@ -139,6 +140,7 @@ class Candidates(Section):
             "ease_text",
             "ials",
             "trending",
+            "newcomers",
             "graph",
             "two_tower",
             "sequence",
@@ -146,7 +148,7 @@ class Candidates(Section):
         ],
         ...,
     ] = Field(
-        ("popularity", "ease", "text", "item_item", "transitions"),
+        ("popularity", "ease", "text", "item_item", "transitions", "newcomers"),
         description="Sources that propose; popularity is always among them, for users without a history",
     )
     per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
@@ -157,33 +159,40 @@ class Candidates(Section):
         (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000), min_length=1, description="Tried for EASE"
     )
     item_item_neighbours: tuple[int, ...] = Field(
-        (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000),
+        (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
         min_length=1,
         description="Nearest items kept per item, values tried",
     )
     item_item_shrinkage: tuple[float, ...] = Field(
-        (0, 10, 30, 100, 300, 1_000, 3_000, 10_000), min_length=1, description="Added to the cosine's denominator"
+        (0, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000),
+        min_length=1,
+        description="Added to the cosine's denominator",
     )
     transition_steps: tuple[int, ...] = Field(
-        (1, 2, 3, 5, 10, 20, 50), min_length=1, description="How far apart a transition may be, values tried"
+        (1, 2, 3, 5, 10, 20, 50, 100, 200), min_length=1, description="How far apart a transition may be, values tried"
     )
     ease_text_weight: tuple[float, ...] = Field(
-        (1, 3, 10, 30, 100, 300, 1_000),
+        (1, 3, 10, 30, 100, 300, 1_000, 3_000),
         min_length=1,
         description="Users that two items with the same text count as having in common, values tried for ease_text",
     )
     ials_dimensions: int = Field(64, ge=1, le=1_024, description="Factors of ials")
-    ials_l2: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1), min_length=1, description="Tried for ials")
+    ials_l2: tuple[float, ...] = Field(
+        (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Tried for ials"
+    )
     ials_unobserved: tuple[float, ...] = Field(
         (0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Weight of what did not happen, values tried for ials"
     )
     trending_days: tuple[float, ...] = Field(
-        (3, 7, 15, 30, 60, 120, 240, 480, 1_000),
+        (1, 3, 7, 15, 30, 60, 120, 240, 480, 1_000),
         min_length=1,
-        description="Half-life of an event in days, values tried for trending",
+        description="Half-life of an event in days, values tried for trending and newcomers",
+    )
+    newcomers_first: tuple[int, ...] = Field(
+        (1, 3, 10, 30, 100), min_length=1, description="Events that a user begins with, values tried for newcomers"
     )
     graph_layers: tuple[int, ...] = Field(
-        (1, 2, 4, 8, 16), min_length=1, description="Steps that texts spread over the graph, values tried"
+        (1, 2, 4, 8, 16, 32), min_length=1, description="Steps that texts spread over the graph, values tried"
     )
     two_tower_half_life: tuple[float, ...] = Field(
         (10,), min_length=1, description="Half-lives of history items tried for two_tower, each a training"

@@ -11,8 +11,9 @@ import logging
 import re
 from pathlib import Path
 
-from measurement import circumstances
 from ranking_page import page
+
+from measurement import circumstances
 from ray_tasks.benchmark.data import load
 from ray_tasks.benchmark.run import CANDIDATES, RANKING, Comparison, summary
 from ray_tasks.benchmark.texts import encoded

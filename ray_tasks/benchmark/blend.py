@@ -147,7 +147,7 @@ def popular_lists(view: Window, popularity: RecentPopularity, catalogue: Catalog
 
 def learners(view: Window, most: int, seed: int) -> Window:
     """The users that the ranker learns from: a seeded sample of those with a history."""
-    return tuning_users(view, most, seed, warm=True)
+    return tuning_users(view, most, seed, "ranker")
 
 
 def sources_of(fitted: Mapping[str, CandidateSource], names: tuple[str, ...]) -> dict[str, CandidateSource]:

@@ -55,8 +55,8 @@ CANDIDATES = Candidates(
     sources=SOURCES,
     per_source=50,
     tuning_users=6_000,
-    ease_l2=(30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),
-    history_half_life=(0, 1, 3, 10, 30, 100),
+    ease_l2=(10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),
+    history_half_life=(0, 0.5, 1, 3, 10, 30, 100),
 )
 RANKING = Ranking(training_users=6_000, trees=150)
 """The one configuration for every data set and both protocols, declared before any of them was tested."""
@@ -111,16 +111,19 @@ class Comparison:
         return tuned, models
 
     def tune_all(self, view: Window, factory: SourceFactory, catalogue: Catalogue | None) -> dict[str, Tuned]:
-        """Sources with and without recency; popularity on all users, the others on those with a history."""
+        """Sources with and without recency, each on the users that it is for."""
         tuned = {}
         for name, grid in grids(CANDIDATES).items():
-            users = tuning_users(view, CANDIDATES.tuning_users, self.seed, warm=name not in SAME_FOR_ALL)
+            users = tuning_users(view, CANDIDATES.tuning_users, self.seed, name)
             start = None
             if name in UNWEIGHTED:
                 began = time.monotonic()
                 plain = tune(name, {**grid, "half_life": (0,)}, factory, users, catalogue)
-                tuned[f"{name}_unweighted"], start = plain, plain.parameters
+                tuned[f"{name}_unweighted"] = plain
+                start = {key: value for key, value in plain.parameters.items() if key != "half_life"}
                 self.took(f"{name}_unweighted", began)
+            if name == "ease_text":
+                start = tuned["ease"].parameters
             began = time.monotonic()
             tuned[name] = tune(name, grid, factory, users, catalogue, start)
             self.took(name, began)
@@ -204,7 +207,7 @@ class Comparison:
     def parameters(self, name: str, tuned: Mapping[str, Tuned]) -> Parameters:
         """A source's parameters inside the blend. Where users are cut at different times, recent means later."""
         if name in SAME_FOR_ALL and self.protocol == "p2":
-            return {"days": ALL_TIME}
+            return {**tuned[name].parameters, "days": ALL_TIME}
         return tuned[name].parameters
 
     @property

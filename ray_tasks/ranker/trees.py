@@ -34,12 +34,14 @@ class Ranker:
     names: tuple[str, ...] = NAMES
 
     def score(self, lists: Lists) -> Floats:
-        """A score per row; higher is better. A user without history keeps the order of popularity."""
+        """A score per row; higher is better. A user without history gets what newcomers take, or what is popular."""
         learned = FUSION_WEIGHT * fusion(lists)
         if self.models and len(lists):
             values = chosen(features(lists), self.names)
             learned = learned + np.mean([b.predict(values, num_threads=1) for b in self._boosters], axis=0)
-        return np.where(lists.column("user_count") > 0, learned, lists.column("popularity_score"))
+        newcomers = lists.column("newcomers_score")
+        popular = np.where(np.isnan(newcomers), lists.column("popularity_score"), newcomers)
+        return np.where(lists.column("user_count") > 0, learned, popular)
 
     @cached_property
     def _boosters(self) -> list[Any]:

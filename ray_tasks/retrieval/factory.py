@@ -11,7 +11,7 @@ from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_it
 from ray_tasks.retrieval.graph import fit_graph
 from ray_tasks.retrieval.ials import fit_ials
 from ray_tasks.retrieval.item_texts import ItemTexts
-from ray_tasks.retrieval.popularity import RecentPopularity
+from ray_tasks.retrieval.popularity import RecentPopularity, first_events
 from ray_tasks.retrieval.regularised_ease import fit_regularised_ease
 from ray_tasks.retrieval.sequence import SequenceSettings, fit_sequence
 from ray_tasks.retrieval.source import CandidateSource, SimilaritySource, thin
@@ -57,6 +57,7 @@ class SourceFactory:
             "ease_text": self._ease_text,
             "ials": self._ials,
             "trending": self._trending,
+            "newcomers": self._newcomers,
             "graph": self._graph,
             "two_tower": self._two_tower,
             "sequence": self._sequence,
@@ -117,6 +118,9 @@ class SourceFactory:
     def _trending(self, days: float) -> CandidateSource:
         return RecentPopularity.fit(self.known, days, fading=True)
 
+    def _newcomers(self, days: float, first: float) -> CandidateSource:
+        return RecentPopularity.fit(first_events(self.known, int(first)), days, fading=True)
+
     def _graph(self, layers: float, half_life: float) -> CandidateSource:
         def make() -> Any:
             return fit_graph(self.histories, self.texts.vectors, int(layers), half_life)
@@ -163,6 +167,7 @@ def grids(settings: Candidates) -> dict[str, Grids]:
         "words": half_life,
         "ease_text": {"l2": settings.ease_l2, "weight": settings.ease_text_weight, **half_life},
         "trending": {"days": settings.trending_days},
+        "newcomers": {"days": settings.trending_days, "first": settings.newcomers_first},
         "graph": {"layers": settings.graph_layers, **half_life},
         "two_tower": {"half_life": settings.two_tower_half_life},
         "sequence": {"epochs": settings.sequence_epochs},

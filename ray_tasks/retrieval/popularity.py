@@ -1,4 +1,4 @@
-"""Candidate sources `popularity` and `trending`: what everybody took lately."""
+"""Candidate sources `popularity`, `trending` and `newcomers`: what everybody took lately, or took first."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ import numpy as np
 from ray_tasks.interactions.rows import Floats, Rows, Scores
 from ray_tasks.interactions.windows import DAY, Log
 
-SAME_FOR_ALL = ("popularity", "trending")
-"""Sources that say the same to every user: they are tuned on all of them, and tell the date."""
+SAME_FOR_ALL = ("popularity", "trending", "newcomers")
+"""Sources that say the same to every user. They tell the date."""
 
 
 def counts(log: Log, days: float | None = None) -> Floats:
@@ -21,6 +21,15 @@ def fading_counts(log: Log, half_life: float) -> Floats:
     """Events per item, each of which counts half as much for every `half_life` days of its age."""
     weights = 0.5 ** ((log.end - log.time) / (half_life * DAY))
     return np.bincount(log.item, weights=weights, minlength=len(log.item_ids)).astype(np.float64)
+
+
+def first_events(log: Log, first: int) -> Log:
+    """Each user's first events only, ties in the order of the log."""
+    order = np.lexsort((np.arange(len(log.time)), log.time, log.user))
+    user = log.user[order]
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order)) - np.searchsorted(user, user)
+    return log.where(place < first)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory
+from ray_tasks.retrieval.popularity import SAME_FOR_ALL
 from ray_tasks.retrieval.source import CandidateSource
 
 log = logging.getLogger("nightrec.candidates")
@@ -33,7 +34,10 @@ def tune(
     catalogue: Catalogue | None = None,
     start: Parameters | None = None,
 ) -> Tuned:
-    """Coordinate search for one source; warns when the optimum lies on an edge of its grid."""
+    """Coordinate search for one source; warns when the optimum lies on an edge of its grid.
+
+    `start` holds values that a related source was found to be best with, so that fewer are tried.
+    """
 
     def value(parameters: Parameters) -> float:
         found = quality(factory.fit(name, parameters), window, factory.settings.block_size, catalogue)
@@ -52,9 +56,11 @@ def coordinate_search(
 ) -> Tuned:
     """Improve one coordinate after the other, from `start` or the middle of every grid.
 
-    The first sweep tries every value, later ones the neighbours of the best so far. Ties keep the earlier value tried.
+    The first sweep tries every value of what `start` does not say; all else is compared with its neighbours. Ties keep
+    the earlier value tried.
     """
-    at = {key: float(values[len(values) // 2]) for key, values in grid.items()} | (start or {})
+    started = start or {}
+    at = {key: float(values[len(values) // 2]) for key, values in grid.items()} | started
     seen: dict[tuple[float, ...], float] = {}
 
     def known(parameters: Parameters) -> float:
@@ -66,7 +72,7 @@ def coordinate_search(
     for sweep in range(sweeps):
         before = dict(at)
         for key, values in grid.items():
-            choices = values if not sweep else neighbours(values, at[key])
+            choices = neighbours(values, at[key]) if sweep or key in started else values
             at = max([at, *({**at, key: float(choice)} for choice in choices)], key=known)
         if at == before:
             break
@@ -102,10 +108,16 @@ def quality(
     return np.concatenate(values)
 
 
-def tuning_users(window: Window, most: int, seed: int, warm: bool) -> Window:
-    """A seeded sample of the window's users; `warm` keeps users with a history only, unless there are none."""
+def tuning_users(window: Window, most: int, seed: int, source: str) -> Window:
+    """A seeded sample of the users on whom a source (or the ranker) is tuned: all, those with a history, or without.
+
+    What says the same to everybody is for everybody, `newcomers` for those without a history. If there are none of
+    them, all users stand in.
+    """
     assert window.targets is not None
-    rows = np.flatnonzero(window.history.lengths) if warm else np.arange(len(window.user_ids))
+    known = window.history.lengths > 0
+    able = ~known if source == "newcomers" else known | (source in SAME_FOR_ALL)
+    rows = np.flatnonzero(able)
     rows = rows if len(rows) else np.arange(len(window.user_ids))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

@@ -15,6 +15,7 @@ IN_WORDS = {
     "ease_text": "EASE with a text prior",
     "ials": "iALS",
     "trending": "popularity that fades",
+    "newcomers": "what users begin with",
     "graph": "texts spread over the graph",
     "two_tower": "two towers over texts",
     "sequence": "the sequence model",

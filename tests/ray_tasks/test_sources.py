@@ -11,7 +11,7 @@ from ray_tasks.interactions.rows import Rows, decay, steady
 from ray_tasks.interactions.windows import window
 from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
 from ray_tasks.retrieval.factory import grids
-from ray_tasks.retrieval.popularity import RecentPopularity, counts
+from ray_tasks.retrieval.popularity import RecentPopularity, counts, first_events
 from ray_tasks.retrieval.source import SimilaritySource
 from ray_tasks.retrieval.text_similarity import TextSimilarity, item_vectors
 from ray_tasks.retrieval.transitions import fit_transitions
@@ -249,6 +249,13 @@ def test_quality_is_ndcg_of_unseen_items_whatever_the_block():
     assert np.array_equal(quality(Fixed(), view, 1), whole)
 
 
+def test_the_search_tries_only_neighbours_of_what_is_known_already():
+    asked = []
+    grid = {"a": (1, 2, 3, 4, 5, 6, 7), "b": (0, 5, 7)}
+    coordinate_search(grid, lambda at: asked.append(at["a"]) or float(at["b"] == 0), start={"a": 2})
+    assert set(asked) == {1, 2, 3}
+
+
 def test_the_search_finds_the_best_of_each_coordinate_and_keeps_the_earlier_on_ties():
     best = {"a": 100.0, "b": 0.0}
     grid = {"a": (1, 10, 100), "b": (0, 5, 7)}
@@ -286,10 +293,22 @@ def test_every_source_has_a_grid():
 def test_tuning_users_are_a_seeded_sample_with_a_history_if_there_is_one():
     drawn = [Event(u, 0, 1, "train") for u in range(6)] + [Event(u, 1, 50, "validation") for u in range(9)]
     view = window(log_of(drawn), "validation")
-    warm = tuning_users(view, 4, seed=3, warm=True)
-    assert warm.user_ids.tolist() == tuning_users(view, 4, seed=3, warm=True).user_ids.tolist()
+    warm = tuning_users(view, 4, 3, "ease")
+    assert warm.user_ids.tolist() == tuning_users(view, 4, 3, "ease").user_ids.tolist()
     assert len(warm.user_ids) == len(warm.history) == len(warm.targets) == 4
     assert all(warm.history.lengths)
-    assert len(tuning_users(view, 99, seed=3, warm=False).user_ids) == 9
+    assert len(tuning_users(view, 99, 3, "popularity").user_ids) == 9
+    new = tuning_users(view, 99, 3, "newcomers")
+    assert new.user_ids.tolist() == ["u06", "u07", "u08"]
+    assert not new.history.lengths.any()
     cold = window(log_of([Event(0, 0, 1, "train"), Event(1, 1, 50, "validation")]), "validation")
-    assert tuning_users(cold, 4, seed=3, warm=True).user_ids.tolist() == ["u01"]
+    assert tuning_users(cold, 4, 3, "ease").user_ids.tolist() == ["u01"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=20), st.integers(1, 4))
+def test_first_events_are_what_each_user_began_with(drawn, first):
+    log = log_of([Event(user, at % N_ITEMS, hour, "train") for at, (user, hour) in enumerate(drawn)])
+    found = first_events(log, first)
+    for user in range(len(log.user_ids)):
+        times = np.sort(log.time[log.user == user])[:first]
+        assert sorted(found.time[found.user == user]) == times.tolist()
