@@ -119,7 +119,7 @@ STEPS = {
     ),
     "ranking": Step(
         publishes=("recommendations", "offline_rankings"),
-        reads=("candidates", "splits", "user_histories", "items"),
+        reads=("candidates", "splits", "user_histories", "items", "item_embeddings"),
         minutes=240,
         does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published.",
         on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. Too little "

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_tasks.final_list.build import FinalLists
+from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
@@ -17,8 +19,9 @@ from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recomm
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
+from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import Ranking, RunConfig
-from schemas.night import night_task, task_arguments
+from schemas.night import Task, night_task, task_arguments
 
 log = logging.getLogger("nightrec.ranking")
 
@@ -36,7 +39,8 @@ def main() -> None:
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, used = config.candidates.block_size, config.candidates.used
         with ray_session():
-            write_blocks(ServedBlocks(files, np.sort(served), model, config.ranking, size), published.uri)
+            final = final_lists(task, window(known, "serving", served))
+            write_blocks(ServedBlocks(files, np.sort(served), model, final, config.ranking, size), published.uri)
             write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
         task.counters.update(
             trees=model.decision.trees,
@@ -46,6 +50,16 @@ def main() -> None:
         )
         task.publish(published)
         task.publish(offline)
+
+
+def final_lists(task: Task, view: Window) -> FinalLists:
+    """The night's rules, with what they refer to; vectors are read only where likeness counts."""
+    fields = CatalogueFields.of(task.read("items").read(["item_id", "categories", "texts"]))
+    embeddings, settings = task.read("item_embeddings"), task.config.final_list
+    vectors = np.zeros((len(fields.item_ids), 1), dtype=np.float32)
+    if settings.diversity:
+        vectors = item_vectors(embeddings.read(["item_id", "kind", "vector"]), fields.item_ids)
+    return FinalLists(settings, fields, vectors, view.user_ids, view.history)
 
 
 def learn_from_validation(known: Log, files: CandidateFiles, config: RunConfig) -> ServingModel:
@@ -67,6 +81,7 @@ class ServedBlocks:
     files: CandidateFiles
     user_ids: NDArray[np.object_]
     model: ServingModel
+    final: FinalLists
     settings: Ranking
     size: int
 
@@ -78,7 +93,8 @@ class ServedBlocks:
     def table(self, number: int) -> pa.Table:
         """One block's rows."""
         lists = self.files.read("serving", self.user_ids[number * self.size : (number + 1) * self.size])
-        return recommendations(lists, self.model.score(lists), self.settings.top_k, self.settings.arm)
+        k, scores = self.settings.top_k, self.model.score(lists)
+        return self.final.pinned(recommendations(lists, scores, k, self.settings.arm, self.final.places), k)
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,43 @@ class Ranking(Section):
     arm: str = Field("default", description="Experiment arm written to every row")
 
 
+class Rule(Section):
+    """Items by the value of a field."""
+
+    field: str = Field("item_id", description="item_id, categories, or a field of the items' texts, as brand")
+    value: str = Field(description="The value that an item has in it")
+
+
+class Limit(Section):
+    """How many items of a list may share a value of a field."""
+
+    field: str = Field("categories", description="categories, or a field of the items' texts, as brand")
+    most: int = Field(ge=1)
+
+
+class Pin(Section):
+    """An item at a fixed place of every list whose user has not taken it."""
+
+    item_id: str
+    place: int = Field(1, ge=1, description="From 1")
+
+
+class FinalList(Section):
+    """What becomes of the ranker's order; the defaults leave it as it is."""
+
+    diversity: float = Field(0, ge=0, le=1, description="0: relevance alone; 1: unlikeness to the items above alone")
+    calibration: float = Field(0, ge=0, le=1, description="How much the list's mix of categories follows the history's")
+    pool: int = Field(100, ge=1, le=2_000, description="Best candidates of a user that the list is chosen from")
+    exclude: tuple[Rule, ...] = Field((), description="Items never recommended: by id, category, brand, availability")
+    caps: tuple[Limit, ...] = Field((), description="Most items of a list that share a category, a brand, ...")
+    pin: tuple[Pin, ...] = Field((), description="Items at fixed places")
+
+    @property
+    def keeps_order(self) -> bool:
+        """True if nothing but exclusion and pins changes the ranker's order."""
+        return not (self.diversity or self.calibration or self.caps)
+
+
 class Explanations(Section):
     """Template explanations."""
 
@@ -279,6 +316,7 @@ class RunConfig(Section):
     encoder: Encoder = Encoder()
     candidates: Candidates = Candidates()
     ranking: Ranking = Ranking()
+    final_list: FinalList = FinalList()
     explanations: Explanations = Explanations()
     evaluation: Evaluation = Evaluation()
     tuning: Tuning = Tuning()

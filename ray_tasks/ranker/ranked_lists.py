@@ -1,6 +1,6 @@
 """From scored candidates to lists: the best k per user in a total order, as rows of the published tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -43,9 +43,13 @@ def source_scores(lists: Lists, source: str) -> Floats:
     return np.where(proposes[lists.user_of], own, -lists.column("popularity_rank"))
 
 
-def recommendations(lists: Lists, scores: Floats, k: int, arm: str) -> pa.Table:
+Places = Callable[[Lists, Floats, int], tuple[Ints, Ints]]
+"""Candidates, scores and k to rows of the lists and their ranks from 1, as `best`."""
+
+
+def recommendations(lists: Lists, scores: Floats, k: int, arm: str, places: Places = best) -> pa.Table:
     """Rows of `recommendations`."""
-    rows, rank = best(lists, scores, k)
+    rows, rank = places(lists, scores, k)
     chosen = lists.table.take(pa.array(rows))
     columns = {
         "user_id": chosen["user_id"],
