@@ -30,10 +30,12 @@ SOURCES = (
     "ials",
     "trending",
     "newcomers",
+    "new_items",
     "graph",
     "two_tower",
     "sequence",
     "sequence_text",
+    "generative",
 )
 """All candidate sources. Which of them a night uses is configured."""
 
@@ -141,14 +143,16 @@ class Candidates(Section):
             "ials",
             "trending",
             "newcomers",
+            "new_items",
             "graph",
             "two_tower",
             "sequence",
             "sequence_text",
+            "generative",
         ],
         ...,
     ] = Field(
-        ("popularity", "ease", "text", "item_item", "transitions", "newcomers"),
+        ("popularity", "ease", "text", "item_item", "transitions", "newcomers", "new_items"),
         description="Sources that propose; popularity is always among them, for users without a history",
     )
     per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
@@ -191,6 +195,10 @@ class Candidates(Section):
     newcomers_first: tuple[int, ...] = Field(
         (1, 3, 10, 30, 100), min_length=1, description="Events that a user begins with, values tried for newcomers"
     )
+    new_item_interactions: int = Field(5, ge=1, description="An item with fewer interactions is new")
+    new_items_half_life: tuple[float, ...] = Field(
+        (10,), min_length=1, description="Half-lives of history items tried for new_items"
+    )
     graph_layers: tuple[int, ...] = Field(
         (1, 2, 4, 8, 16, 32), min_length=1, description="Steps that texts spread over the graph, values tried"
     )
@@ -202,6 +210,14 @@ class Candidates(Section):
     )
     sequence_tokens: int = Field(
         8_000_000, ge=1_000, description="History items that a sequence model reads in training at most"
+    )
+    generative_collaborative: tuple[float, ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="Weight of who takes an item beside its text in semantic ids, values tried, each a training",
+    )
+    generative_tokens: int = Field(
+        12_000_000, ge=1_000, description="Codes that `generative` reads in training at most"
     )
     history_half_life: tuple[float, ...] = Field(
         (0, 1, 3, 10, 30, 100, 300), min_length=1, description="Half-life of a history item in positions; 0 is no decay"
@@ -252,18 +268,19 @@ class Pin(Section):
 
 
 class FinalList(Section):
-    """What becomes of the ranker's order; the defaults leave it as it is."""
+    """What becomes of the ranker's order; by default a few new items are added at its end."""
 
     diversity: float = Field(0, ge=0, le=1, description="0: relevance alone; 1: unlikeness to the items above alone")
     calibration: float = Field(0, ge=0, le=1, description="How much the list's mix of categories follows the history's")
     pool: int = Field(100, ge=1, le=2_000, description="Best candidates of a user that the list is chosen from")
+    explore: int = Field(2, ge=0, description="Last places of every list that go to new items, so that they are seen")
     exclude: tuple[Rule, ...] = Field((), description="Items never recommended: by id, category, brand, availability")
     caps: tuple[Limit, ...] = Field((), description="Most items of a list that share a category, a brand, ...")
     pin: tuple[Pin, ...] = Field((), description="Items at fixed places")
 
     @property
     def keeps_order(self) -> bool:
-        """True if nothing but exclusion and pins changes the ranker's order."""
+        """True if nothing but exclusion, exploration and pins changes the ranker's order."""
         return not (self.diversity or self.calibration or self.caps)
 
 

@@ -37,7 +37,7 @@ from schemas.config import SOURCES, Candidates, Ranking
 
 log = logging.getLogger("nightrec.benchmark")
 
-TEXT_SOURCES = ("text", "words", "ease_text", "graph", "two_tower", "sequence_text")
+TEXT_SOURCES = ("text", "new_items", "words", "ease_text", "graph", "two_tower", "sequence_text", "generative")
 UNWEIGHTED = ("item_item", "ease", "ials")
 """Sources that are baselines without recency as well, tuned apart."""
 BASELINES = (

@@ -39,16 +39,18 @@ class FinalLists:
         if self.settings.exclude:
             items = self._items(lists, np.arange(lists.table.num_rows))
             allowed = np.where(self._excluded[items], np.nan, scores)
-        if self.settings.keeps_order:
-            return best(lists, allowed, k)
-        rows, _ = best(lists, allowed, max(k, self.settings.pool))
+        rows, rank = best(lists, allowed, k) if self.settings.keeps_order else self._varied(lists, allowed, k)
+        explore = min(self.settings.explore, k)
+        return with_new_items(lists, allowed, rows, rank, k, explore) if explore else (rows, rank)
+
+    def _varied(self, lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
+        rows, _ = best(lists, scores, max(k, self.settings.pool))
         numbers, users = lists.user_of[rows], np.searchsorted(self.user_ids, lists.user_ids)
         parts = np.split(rows, np.flatnonzero(np.diff(numbers)) + 1) if len(rows) else []
         of_whom = users[numbers[np.flatnonzero(np.diff(numbers, prepend=-1))]]
         found = [self._chosen(lists, scores, own, int(user), k) for own, user in zip(parts, of_whom, strict=True)]
-        ranks = [np.arange(1, len(own) + 1) for own in found]
         none = np.zeros(0, dtype=np.int64)
-        return np.concatenate([none, *found]), np.concatenate([none, *ranks])
+        return np.concatenate([none, *found]), np.concatenate([none, *(np.arange(1, len(own) + 1) for own in found)])
 
     def pinned(self, table: pa.Table, k: int) -> pa.Table:
         """Rows of `recommendations` with the pinned items in their places, for users who have not taken them.
@@ -102,3 +104,25 @@ class FinalLists:
             tuple(Cap(has[items].toarray().astype(np.float64), most) for has, most in self._capped),
         )
         return rows[choose(pool, k, self.settings.diversity, self.settings.calibration)]
+
+
+def with_new_items(lists: Lists, scores: Floats, rows: Ints, rank: Ints, k: int, explore: int) -> tuple[Ints, Ints]:
+    """The lists with their last places, up to `explore`, given to the candidates that `new_items` ranks best.
+
+    What the list holds already keeps its place and needs no other; a user without new items keeps the whole list.
+    """
+    own_rank = np.where(np.isnan(scores), np.nan, lists.column("new_items_rank"))
+    order, user = best(lists, -own_rank, explore)[0], lists.user_of
+    is_held = np.zeros(lists.table.num_rows, dtype=bool)
+    is_held[rows[rank <= k - explore]] = True
+    added = order[~is_held[order]]
+    rest = rows[~np.isin(rows, added)]
+    kept = rest[_numbers(user[rest]) <= (k - np.bincount(user[added], minlength=len(lists)))[user[rest]]]
+    together = np.concatenate([kept, added])
+    together = together[np.argsort(user[together], kind="stable")]
+    return together, _numbers(user[together])
+
+
+def _numbers(sorted_users: Ints) -> Ints:
+    """1, 2, ... within each user."""
+    return np.arange(len(sorted_users)) - np.searchsorted(sorted_users, sorted_users) + 1

@@ -8,9 +8,11 @@ from typing import Any, cast
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import Log
 from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
+from ray_tasks.retrieval.generative import GenerativeSettings, fit_generative
 from ray_tasks.retrieval.graph import fit_graph
 from ray_tasks.retrieval.ials import fit_ials
 from ray_tasks.retrieval.item_texts import ItemTexts
+from ray_tasks.retrieval.new_items import fit_new_items
 from ray_tasks.retrieval.popularity import RecentPopularity, first_events
 from ray_tasks.retrieval.regularised_ease import fit_regularised_ease
 from ray_tasks.retrieval.sequence import SequenceSettings, fit_sequence
@@ -58,10 +60,12 @@ class SourceFactory:
             "ials": self._ials,
             "trending": self._trending,
             "newcomers": self._newcomers,
+            "new_items": self._new_items,
             "graph": self._graph,
             "two_tower": self._two_tower,
             "sequence": self._sequence,
             "sequence_text": self._sequence_text,
+            "generative": self._generative,
         }
         return fits[name](**parameters)
 
@@ -121,6 +125,9 @@ class SourceFactory:
     def _newcomers(self, days: float, first: float) -> CandidateSource:
         return RecentPopularity.fit(first_events(self.known, int(first)), days, fading=True)
 
+    def _new_items(self, half_life: float) -> CandidateSource:
+        return fit_new_items(self.histories, self.texts.vectors, self.settings.new_item_interactions, half_life)
+
     def _graph(self, layers: float, half_life: float) -> CandidateSource:
         def make() -> Any:
             return fit_graph(self.histories, self.texts.vectors, int(layers), half_life)
@@ -147,6 +154,14 @@ class SourceFactory:
 
         return cast("CandidateSource", self._once(name, epochs, make))
 
+    def _generative(self, collaborative: float) -> CandidateSource:
+        settings = GenerativeSettings(collaborative=collaborative, most_tokens=self.settings.generative_tokens)
+
+        def make() -> Any:
+            return fit_generative(self.histories, self.texts.vectors, settings, self.seed)
+
+        return cast("CandidateSource", self._once("generative", collaborative, make))
+
     def _similarity(self, matrix: Any, half_life: float) -> CandidateSource:
         return SimilaritySource(self.together.core, matrix, half_life, self.together.n_items)
 
@@ -168,10 +183,12 @@ def grids(settings: Candidates) -> dict[str, Grids]:
         "ease_text": {"l2": settings.ease_l2, "weight": settings.ease_text_weight, **half_life},
         "trending": {"days": settings.trending_days},
         "newcomers": {"days": settings.trending_days, "first": settings.newcomers_first},
+        "new_items": {"half_life": settings.new_items_half_life},
         "graph": {"layers": settings.graph_layers, **half_life},
         "two_tower": {"half_life": settings.two_tower_half_life},
         "sequence": {"epochs": settings.sequence_epochs},
         "sequence_text": {"epochs": settings.sequence_epochs},
+        "generative": {"collaborative": settings.generative_collaborative},
         "ials": {"l2": settings.ials_l2, "unobserved": settings.ials_unobserved, **half_life},
     }
     return {name: every[name] for name in settings.used}

@@ -96,7 +96,7 @@ class SequenceSource:
         import torch
 
         encoder = make_encoder(self.settings)
-        encoder.load_state_dict({name: torch.from_numpy(values) for name, values in self.weights.items()})
+        encoder.load_state_dict({name: torch.tensor(values) for name, values in self.weights.items()})
         return encoder.eval()
 
 

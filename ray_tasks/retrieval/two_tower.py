@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, plain_product, steady
+from ray_tasks.retrieval.collaborative import collaborative_vectors, unit
 from ray_tasks.retrieval.text_similarity import Vectors
 from ray_tasks.retrieval.training import Negatives, Schedule, reproducible, sampled_softmax, train
 
@@ -104,38 +105,17 @@ class TwoTowerSource:
         return scores
 
 
-def unit(vectors: Any) -> Vectors:
-    """Rows of length 1; zeros stay."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros(vectors.shape, np.float32), where=length > 0)
-
-
 def means(weights: "csr_matrix[Any]", items: Any) -> tuple[Vectors, Vectors]:
     """Of each history the unit mean of the texts and the mean of the collaborative vectors."""
     total = np.maximum(np.asarray(weights.sum(axis=1)), np.float32(1e-9))
     return unit(weights @ items.vectors), np.asarray((weights @ items.collaborative) / total, dtype=np.float32)
 
 
-def collaborative_vectors(histories: Rows, n_items: int, settings: TwoTowerSettings) -> Vectors:
-    """(items, dimensions) by singular values of the normalised interactions, longer the more is known of an item."""
-    from sklearn.utils.extmath import randomized_svd
-
-    pairs = histories.weighted(n_items, 0).astype(np.float64)
-    by_item, by_user = (np.asarray(pairs.sum(axis=axis)).ravel() for axis in (0, 1))
-    scale = [diags(np.divide(1, np.sqrt(n), out=np.zeros(len(n)), where=n > 0)) for n in (by_user, by_item)]
-    dimensions = min(settings.dimensions, *pairs.shape)
-    _, strength, right = randomized_svd(scale[0] @ pairs @ scale[1], dimensions, n_iter=7, random_state=0)
-    vectors = unit((right.T * strength).astype(np.float32))
-    padded = np.zeros((n_items, settings.dimensions), dtype=np.float32)
-    padded[:, :dimensions] = vectors * (by_item / (by_item + settings.shrinkage))[:, None]
-    return padded
-
-
 def fit_two_tower(
     histories: Rows, vectors: Vectors, half_life: float, settings: TwoTowerSettings, seed: int
 ) -> TwoTowerSource:
     """Train on everybody's history; `vectors` (items, dimensions) are unit text vectors, zeros for no text."""
-    collaborative = collaborative_vectors(histories, len(vectors), settings)
+    collaborative = collaborative_vectors(histories, len(vectors), settings.dimensions, settings.shrinkage)
     pairs, chance = Pairs(histories, half_life, settings), np.random.default_rng(seed)
     with reproducible(seed):
         model = _Model(histories, vectors, collaborative, settings)

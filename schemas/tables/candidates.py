@@ -16,10 +16,12 @@ IN_WORDS = {
     "ials": "iALS",
     "trending": "popularity that fades",
     "newcomers": "what users begin with",
+    "new_items": "likeness of new items",
     "graph": "texts spread over the graph",
     "two_tower": "two towers over texts",
     "sequence": "the sequence model",
     "sequence_text": "the sequence model that reads texts",
+    "generative": "semantic ids written by a decoder",
 }
 
 

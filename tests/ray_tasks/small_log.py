@@ -32,6 +32,7 @@ TUNED = {
     "ials": Tuned({"l2": 0.01, "unobserved": 0.1, "half_life": 0.0}, 0),
     "trending": Tuned({"days": 7.0}, 0),
     "newcomers": Tuned({"days": 7.0, "first": 2.0}, 0),
+    "new_items": Tuned({"half_life": 2.0}, 0),
     "graph": Tuned({"layers": 2.0, "half_life": 2.0}, 0),
 }
 

@@ -36,7 +36,7 @@ HISTORIES = Rows.of(np.array([0, 0, 2]), np.array([4, 2, 3]), 4)
 
 
 def final(**settings_):
-    return FinalLists(FinalList(**settings_), CATALOGUE, VECTORS, USERS, HISTORIES)
+    return FinalLists(FinalList(**{"explore": 0} | settings_), CATALOGUE, VECTORS, USERS, HISTORIES)
 
 
 def served(drawn, k, **settings_):
@@ -117,6 +117,25 @@ def test_pins_stand_where_they_are_put_unless_the_user_took_the_item(drawn, k):
         assert [one for one in ids if one not in ("i11", item_id(2))] == others[
             : len(ids) - len({"i11", item_id(2)} & set(ids))
         ]
+
+
+@settings(deadline=None)
+@given(lists_and_scores(), st.integers(1, 6), st.integers(1, 3))
+def test_the_last_places_go_to_new_items_and_the_rest_stays(drawn, k, explore):
+    lists, scores = drawn
+    rows, ranks = final(explore=explore).places(lists, scores, k)
+    plain, _ = best(lists, scores, k)
+    explore, new, users = min(explore, k), lists.column("new_items_rank"), lists.user_of
+    for user in range(len(lists)):
+        own, before = rows[users[rows] == user], plain[users[plain] == user]
+        assert ranks[users[rows] == user].tolist() == list(range(1, len(own) + 1))
+        assert len(set(own.tolist())) == len(own)
+        wanted = np.flatnonzero((users == user) & ~np.isnan(new) & ~np.isnan(scores))
+        wanted = wanted[np.argsort(new[wanted], kind="stable")][:explore]
+        assert set(wanted) <= set(own.tolist())
+        assert len(before) <= len(own) <= k
+        head = [row for row in before[: k - explore] if row in own]
+        assert own[: len(head)].tolist() == head == before[: k - explore].tolist()
 
 
 def test_a_pinned_item_of_a_users_past_is_not_shown_again():

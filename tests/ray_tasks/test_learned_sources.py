@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ray_tasks.interactions.rows import Rows
+from ray_tasks.retrieval.collaborative import unit
 from ray_tasks.retrieval.graph import fit_graph
+from ray_tasks.retrieval.new_items import fit_new_items
 from ray_tasks.retrieval.sequence import SequenceSettings, batches, fit_sequence, sequences
 from ray_tasks.retrieval.text_similarity import TextSimilarity
 from ray_tasks.retrieval.training import Negatives, Schedule
-from ray_tasks.retrieval.two_tower import Pairs, TwoTowerSettings, fit_two_tower, unit
+from ray_tasks.retrieval.two_tower import Pairs, TwoTowerSettings, fit_two_tower
 
 N = 12
 SMALL = SequenceSettings(width=16, layers=1, longest=6, dropout=0, epochs=60, batch_tokens=256, learning_rate=1e-2)
@@ -123,6 +125,19 @@ def test_towers_place_a_new_item_among_those_that_read_like_it(towers):
     scores = towers.score(rows([0, 2, 4], [1, 3, 5]))
     assert scores[0, 10] > scores[0, 11]
     assert scores[1, 11] > scores[1, 10]
+
+
+def test_new_items_are_those_that_few_took_and_come_to_whom_they_are_like():
+    source = fit_new_items(GROUPS, TEXTS, 5, 3)
+    assert np.flatnonzero(source.new).tolist() == [10, 11]
+    scores = source.score(rows([0, 2, 4], [1, 3, 5], []))
+    assert np.isnan(scores[:, :10]).all()
+    assert np.isnan(scores[2]).all()
+    assert scores[0, 10] > scores[0, 11]
+    assert scores[1, 11] > scores[1, 10]
+    silent = TEXTS.copy()
+    silent[11] = 0
+    assert np.flatnonzero(fit_new_items(GROUPS, silent, 5, 3).new).tolist() == [10]
 
 
 def test_towers_place_a_new_user_by_what_is_said(towers):
