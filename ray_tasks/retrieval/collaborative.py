@@ -23,6 +23,7 @@ def collaborative_vectors(histories: Rows, n_items: int, dimensions: int, shrink
     from sklearn.utils.extmath import randomized_svd
 
     pairs = histories.weighted(n_items, 0).astype(np.float64)
+    pairs = pairs[np.flatnonzero(histories.lengths)]  # the draws of the method hang on the shape: nobody else counts
     by_item, by_user = (np.asarray(pairs.sum(axis=axis)).ravel() for axis in (0, 1))
     scale = [diags(np.divide(1, np.sqrt(n), out=np.zeros(len(n)), where=n > 0)) for n in (by_user, by_item)]
     width = min(dimensions, *pairs.shape)
