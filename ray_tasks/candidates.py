@@ -3,12 +3,13 @@
 import logging
 
 from ray_tasks.interactions.user_blocks import write_blocks
-from ray_tasks.interactions.windows import WINDOWS, Window, read_log, window
+from ray_tasks.interactions.windows import WINDOWS, read_log, window
 from ray_tasks.ray_session import ray_session
-from ray_tasks.retrieval.factory import SourceFactory, grids
+from ray_tasks.retrieval.factory import SourceFactory
 from ray_tasks.retrieval.item_texts import read_texts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
-from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
+from ray_tasks.retrieval.side_by_side import fit_all, trials_of, tune_all
+from ray_tasks.retrieval.tuning import Tuned
 from schemas.night import night_task, task_arguments
 
 log = logging.getLogger("nightrec.candidates")
@@ -26,22 +27,15 @@ def main() -> None:
             for name in WINDOWS:
                 view = window(known, name, served)
                 factory = SourceFactory(view.log, texts, settings, seed)
-                tuned = tuned or tune_all(view, factory)
-                sources = {source: factory.fit(source, found.parameters) for source, found in tuned.items()}
+                tuned = tuned or tune_all(trials_of(view, factory), factory)
+                sources = fit_all(factory, {source: found.parameters for source, found in tuned.items()})
                 log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
                 write_blocks(ScoredBlocks.of(view, sources, settings), stage.uri)
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
-        task.counters["validation_ndcg"] = {name: round(found.ndcg, 6) for name, found in tuned.items()}
+        task.counters["validation_ndcg"] = {
+            name: round(found.ndcg, 6) for name, found in tuned.items() if found.ndcg is not None
+        }
         task.publish(stage)
-
-
-def tune_all(validation: Window, factory: SourceFactory) -> dict[str, Tuned]:
-    """Every source's best parameters, each on the users that it is for."""
-    tuned = {}
-    for name, grid in grids(factory.settings).items():
-        users = tuning_users(validation, factory.settings.tuning_users, factory.seed, name)
-        tuned[name] = tune(name, grid, factory, users)
-    return tuned
 
 
 if __name__ == "__main__":

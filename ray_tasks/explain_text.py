@@ -12,6 +12,7 @@ PERSONAL = {
     "item_item": "Because of {titles} in your history: often chosen by the same people.",
     "transitions": "Because of {titles} in your history: people often choose this soon after {these}.",
     "text": "Because its description is close to {titles} in your history.",
+    "profiles": "Because what it is, and for whom, is close to {titles} in your history.",
     "words": "Because its description shares telling words with {titles} in your history.",
     "ease_text": "Because of {titles} in your history: people who chose {these}, or something like it, choose this.",
 }

@@ -36,6 +36,7 @@ SOURCES = (
     "sequence",
     "sequence_text",
     "generative",
+    "profiles",
 )
 """All candidate sources. Which of them a night uses is configured."""
 
@@ -149,10 +150,11 @@ class Candidates(Section):
             "sequence",
             "sequence_text",
             "generative",
+            "profiles",
         ],
         ...,
     ] = Field(
-        ("popularity", "ease", "text", "item_item", "transitions", "newcomers", "new_items"),
+        ("popularity", "ease", "text", "item_item", "transitions", "newcomers", "new_items", "profiles"),
         description="Sources that propose; popularity is always among them, for users without a history",
     )
     per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
@@ -240,6 +242,7 @@ class Ranking(Section):
     top_k: int = Field(20, ge=1, le=500, description="Recommendations per user")
     trees: int = Field(300, ge=0, description="Most boosting rounds; cross-validation on the window picks fewer")
     training_users: int = Field(2_000, ge=10, description="Users of the validation window that the ranker learns from")
+    negatives: int = Field(40, ge=1, description="Candidates not taken that each list teaches by, drawn per fold")
     leaves: int = Field(15, ge=2, description="Leaves per tree")
     learning_rate: float = Field(0.05, gt=0, le=1)
     feature_share: float = Field(0.5, gt=0, le=1, description="Share of the features that each tree may use")

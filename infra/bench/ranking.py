@@ -11,11 +11,13 @@ import logging
 import re
 from pathlib import Path
 
+import numpy as np
 from ranking_page import page
 
 from measurement import circumstances
 from ray_tasks.benchmark.data import load
-from ray_tasks.benchmark.run import CANDIDATES, RANKING, Comparison, summary
+from ray_tasks.benchmark.run import Comparison, summary
+from ray_tasks.benchmark.settings import CANDIDATES, RANKING
 from ray_tasks.benchmark.texts import encoded
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.words import word_rows
@@ -44,7 +46,7 @@ def main() -> None:
     name = arguments.name or short(data.name)
     with UsageMeter() as meter:
         vectors = encoded(data, Encoder(path=str(arguments.encoder)), BENCH / "ranking" / f"vectors-{name}.parquet")
-        texts = ItemTexts(vectors, word_rows(data.documents))
+        texts = ItemTexts(vectors, word_rows(data.documents), np.zeros((len(vectors), 1), np.float32))
         folder = BENCH / "ranking" / f"{name}-{arguments.protocol}"
         result = Comparison(data, texts, arguments.protocol, arguments.seed, folder).run()
         usage = meter.read()

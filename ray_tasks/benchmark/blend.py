@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from ray_tasks.final_list.build import with_new_items
 from ray_tasks.interactions.rows import Floats, Ints, Rows
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Window
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import ServingModel, learn
-from ray_tasks.ranker.ranked_lists import positions
+from ray_tasks.ranker.ranked_lists import best, positions, source_scores
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
@@ -70,23 +72,55 @@ def filled(ranked: Ints, popular: Ints) -> Ints:
     return result
 
 
-def learn_ranker(
-    blocks: ScoredBlocks, view: Window, settings: Ranking, names: tuple[str, ...], folder: Path, seed: int
-) -> ServingModel:
-    """Train the ranker on the candidates of the validation users, written block by block below `folder`."""
-    assert view.targets is not None
+@dataclass(frozen=True)
+class Blend:
+    """A variant of the blend: the sources that it may know, and the ranker that learnt from them alone."""
+
+    sources: tuple[str, ...]
+    model: ServingModel
+
+
+def only(lists: Lists, sources: tuple[str, ...]) -> Lists:
+    """The lists as if no other source had been there: neither its scores nor the candidates that it alone proposed."""
+    table = lists.table
+    others = [name for name in lists.sources if name not in sources]
+    if not others:
+        return lists
+    ranks = [pa.compute.is_valid(table[f"{name}_rank"]) for name in sources]
+    table = table.filter(reduce(pa.compute.or_, ranks))
+    for name in (f"{source}_{kind}" for source in others for kind in ("score", "rank")):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(at), pa.nulls(len(table), table.schema.field(at).type))
+    return Lists.of(table)
+
+
+def labelled_lists(blocks: ScoredBlocks, folder: Path) -> Lists:
+    """The candidates of a window's users, written block by block below `folder`."""
     write_blocks(blocks, str(folder))
-    lists = Lists.of(ds.dataset(str(folder)).to_table())
-    targets = view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
-    return learn(lists, targets, view.log.item_ids, settings, seed, names)
+    return Lists.of(ds.dataset(str(folder)).to_table())
+
+
+def learn_blend(
+    lists: Lists, view: Window, sources: tuple[str, ...], settings: Ranking, names: tuple[str, ...], seed: int
+) -> Blend:
+    """Train a ranker on what some sources say of the validation users' candidates."""
+    assert view.targets is not None
+    known = only(lists, sources)
+    targets = view.targets.take(np.searchsorted(view.user_ids, known.user_ids))
+    return Blend(sources, learn(known, targets, view.log.item_ids, settings, seed, names))
 
 
 @dataclass(frozen=True)
 class RankedBlocks:
-    """Test users block by block: rows of RANKED, by the ranker and by untrained fusion."""
+    """Test users block by block: rows of RANKED, by every source alone, by every blend, and by what serves of it.
+
+    The first blend is the whole one: untrained `fusion` and `explore`, the list whose last `explore` places go to new
+    items as in a night, are of its candidates.
+    """
 
     scored: ScoredBlocks
-    model: ServingModel
+    blends: Mapping[str, Blend]
+    explore: int
 
     @property
     def count(self) -> int:
@@ -98,16 +132,31 @@ class RankedBlocks:
         lists = Lists.of(self.scored.table(number))
         ids = self.scored.scorer.item_ids
         user = np.searchsorted(self.scored.users.user_ids, lists.user_ids)
-        by_ranker = self.model.ranker.score(lists)
-        scores = {"ranker": by_ranker, "fusion": fusion(lists)}
-        return pa.concat_tables([_rows(name, lists, user, found, self.model, ids) for name, found in scores.items()])
+        found = {name: positions(lists, source_scores(lists, name), K, ids) for name in self.scored.scorer.sources}
+        found["fusion"] = positions(lists, fusion(lists), K, ids)
+        tables = []
+        for name, blend in self.blends.items():
+            own = only(lists, blend.sources)
+            scores = blend.model.ranker.score(own)
+            found[name] = positions(own, scores, K, ids)
+            chances = _at(own, found[name], blend.model.probability(scores), ids)
+            tables.append(_rows(name, user, found.pop(name), chances))
+            if "explore" not in found:
+                found["explore"] = explored(own, scores, self.explore, ids)
+        tables += [_rows(name, user, ranked, np.full(ranked.shape, np.nan)) for name, ranked in found.items()]
+        return pa.concat_tables(tables)
 
 
-def _rows(
-    name: str, lists: Lists, user: Ints, scores: Floats, model: ServingModel, ids: NDArray[np.object_]
-) -> pa.Table:
-    ranked = positions(lists, scores, K, ids)
-    chances = _at(lists, ranked, model.probability(scores), ids) if name == "ranker" else np.full(ranked.shape, np.nan)
+def explored(lists: Lists, scores: Floats, explore: int, ids: NDArray[np.object_]) -> Ints:
+    """(users, K) as a night serves them, the last places for new items."""
+    rows, rank = with_new_items(lists, scores, *best(lists, scores, K), K, explore)
+    ranked = np.full((len(lists), K), -1, dtype=np.int64)
+    items = lists.table["item_id"].take(pa.array(rows)).to_numpy()
+    ranked[lists.user_of[rows], rank - 1] = np.searchsorted(ids, items)
+    return ranked
+
+
+def _rows(name: str, user: Ints, ranked: Ints, chances: Floats) -> pa.Table:
     columns = [pa.repeat(name, len(user)), pa.array(user), pa.array(ranked.tolist()), pa.array(chances.tolist())]
     return pa.table([c.cast(f.type) for c, f in zip(columns, RANKED, strict=True)], schema=RANKED)
 
@@ -121,16 +170,16 @@ def _at(lists: Lists, ranked: Ints, values: Floats, ids: NDArray[np.object_]) ->
     return np.where(ranked >= 0, values[place] if len(values) else np.nan, np.nan)
 
 
-def rank_blend(blocks: ScoredBlocks, model: ServingModel, folder: Path) -> tuple[dict[str, Ints], Floats]:
-    """Lists of all users by ranker and by fusion, (users, K) each, and the ranker's probabilities of its own lists."""
-    write_blocks(RankedBlocks(blocks, model), str(folder))
-    table = ds.dataset(str(folder)).to_table()
-    lists, chances = {}, np.full((len(blocks.users), K), np.nan)
-    for name in ("ranker", "fusion"):
+def rank_all(blocks: RankedBlocks, folder: Path) -> tuple[dict[str, Ints], Floats]:
+    """Lists of all users by every model, (users, K) each, and the whole blend's probabilities of its own lists."""
+    write_blocks(blocks, str(folder))
+    table, n_users = ds.dataset(str(folder)).to_table(), len(blocks.scored.users)
+    lists, chances = {}, np.full((n_users, K), np.nan)
+    for name in pa.compute.unique(table["model"]).to_pylist():
         rows = table.filter(pa.compute.equal(table["model"], name))
-        lists[name] = np.full((len(blocks.users), K), -1, dtype=np.int64)
+        lists[name] = np.full((n_users, K), -1, dtype=np.int64)
         lists[name][rows["user"].to_numpy()] = _matrix(rows["items"])
-        if name == "ranker":
+        if name == next(iter(blocks.blends)):
             chances[rows["user"].to_numpy()] = _matrix(rows["probabilities"])
     return lists, chances
 
@@ -148,8 +197,3 @@ def popular_lists(view: Window, popularity: RecentPopularity, catalogue: Catalog
 def learners(view: Window, most: int, seed: int) -> Window:
     """The users that the ranker learns from: a seeded sample of those with a history."""
     return tuning_users(view, most, seed, "ranker")
-
-
-def sources_of(fitted: Mapping[str, CandidateSource], names: tuple[str, ...]) -> dict[str, CandidateSource]:
-    """Those of the fitted sources that a variant of the blend uses."""
-    return {name: fitted[name] for name in names if name in fitted}

@@ -3,70 +3,53 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ray_tasks.benchmark.blend import (
+    Blend,
+    RankedBlocks,
     filled,
-    learn_ranker,
+    labelled_lists,
+    learn_blend,
     learners,
     popular_lists,
+    rank_all,
     rank_alone,
-    rank_blend,
     restrict,
 )
 from ray_tasks.benchmark.data import Dataset
 from ray_tasks.benchmark.judge import Judge, calibration_error, holm, lift
 from ray_tasks.benchmark.protocols import PROTOCOLS, clean_catalogue
+from ray_tasks.benchmark.settings import BASELINES, CANDIDATES, DOCUMENTS, NO_TEXT, RANKING, UNWEIGHTED, WHOLE, blends
 from ray_tasks.interactions.metrics import hits, ndcg
 from ray_tasks.interactions.rows import Floats, Ints
 from ray_tasks.interactions.windows import Log, Window, window
 from ray_tasks.ranker.features import DATED, NAMES
-from ray_tasks.ranker.gate import ServingModel
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Catalogue
-from ray_tasks.retrieval.factory import Parameters, SourceFactory, grids
+from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.popularity import SAME_FOR_ALL, RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
-from ray_tasks.retrieval.source import CandidateSource
-from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
-from schemas.config import SOURCES, Candidates, Ranking
+from ray_tasks.retrieval.side_by_side import Trial, fit_all, trials_of, tune_all
+from ray_tasks.retrieval.tuning import Tuned
+from schemas.config import Candidates, FinalList, Ranking
 
 log = logging.getLogger("nightrec.benchmark")
 
-TEXT_SOURCES = ("text", "new_items", "words", "ease_text", "graph", "two_tower", "sequence_text", "generative")
-UNWEIGHTED = ("item_item", "ease", "ials")
-"""Sources that are baselines without recency as well, tuned apart."""
-BASELINES = (
-    "popularity",
-    "trending",
-    "transitions",
-    "sequence",
-    *UNWEIGHTED,
-    *(f"{name}_unweighted" for name in UNWEIGHTED),
-)
-BLENDS = {"nightrec": SOURCES, "nightrec_no_text": tuple(s for s in SOURCES if s not in TEXT_SOURCES)}
 ALL_TIME = 100_000.0
 """Days of a window that no log exceeds."""
-CANDIDATES = Candidates(
-    sources=SOURCES,
-    per_source=50,
-    tuning_users=6_000,
-    ease_l2=(10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),
-    history_half_life=(0, 0.5, 1, 3, 10, 30, 100),
-)
-RANKING = Ranking(training_users=6_000, trees=150)
-"""The one configuration for every data set and both protocols, declared before any of them was tested."""
 
 
 @dataclass
 class Comparison:
     """One run: the data's log under a protocol, and what has been found so far.
 
-    `lists` holds (users, K) item positions by catalogue and model; `seconds` by model.
+    `lists` holds (users, K) item positions by catalogue and model; `seconds` by stage.
     """
 
     data: Dataset
@@ -74,6 +57,9 @@ class Comparison:
     protocol: str
     seed: int
     folder: Path
+    candidates: Candidates = CANDIDATES
+    ranking: Ranking = RANKING
+    explore: int = FinalList().explore
     lists: dict[str, dict[str, Ints]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
@@ -84,131 +70,122 @@ class Comparison:
         validation, test = window(cut, "validation"), window(cut, "test")
         log.info("%s users in validation, %s in test", len(validation.user_ids), len(test.user_ids))
         with ray_session():
-            tuned, models = self.learn(validation)
-            self.rank(test, tuned, models)
+            tuned, learnt = self.learn(validation)
+            self.rank(test, tuned, learnt)
         return self.report(test, tuned)
 
     def catalogues(self, known: Log) -> dict[str, Catalogue | None]:
         """P1 has two: all items, and the clean ones; P2 has all."""
         return {"all": None} | ({"clean": clean_catalogue(known)} if self.protocol == "p1" else {})
 
-    def learn(self, view: Window) -> tuple[dict[str, Tuned], dict[tuple[str, str], ServingModel]]:
+    def learn(self, view: Window) -> tuple[dict[str, Tuned], dict[str, dict[str, Blend]]]:
         """Tune every model on the headline's catalogue, and train a ranker per catalogue and blend."""
-        factory = SourceFactory(view.log, self.texts, CANDIDATES, self.seed)
+        factory = SourceFactory(view.log, self.texts, self.candidates, self.seed)
         catalogues = self.catalogues(view.log)
         headline = list(catalogues)[-1]
-        tuned = self.tune_all(restrict(view, catalogues[headline]), factory, catalogues[headline])
-        fitted = {name: factory.fit(name, self.parameters(name, tuned)) for name in SOURCES}
-        models: dict[tuple[str, str], ServingModel] = {}
-        for catalogue, allowed in catalogues.items():
-            users = learners(restrict(view, allowed), RANKING.training_users, self.seed)
-            for blend, sources in BLENDS.items():
-                started = time.monotonic()
-                blocks = ScoredBlocks.of(users, {s: fitted[s] for s in sources}, CANDIDATES, allowed)
-                folder = self.scratch(f"candidates-{catalogue}-{blend}")
-                models[catalogue, blend] = learn_ranker(blocks, users, RANKING, self.features, folder, self.seed)
-                self.took(blend, started)
-        return tuned, models
+        with self.timed("tune"):
+            trials = self.trials(restrict(view, catalogues[headline]), factory)
+            tuned = tune_all(trials, factory, catalogues[headline])
+        with self.timed("fit"):
+            fitted = fit_all(factory, self.parameters(tuned))
+        learnt: dict[str, dict[str, Blend]] = {}
+        for name, allowed in catalogues.items():
+            users = learners(restrict(view, allowed), self.ranking.training_users, self.seed)
+            with self.timed("learn"):
+                blocks = ScoredBlocks.of(users, fitted, self.candidates, allowed)
+                lists = labelled_lists(blocks, self.scratch(f"candidates-{name}"))
+                learnt[name] = {
+                    blend: learn_blend(lists, users, sources, self.ranking, self.features, self.seed)
+                    for blend, sources in blends(self.candidates.used).items()
+                }
+        return tuned, learnt
 
-    def tune_all(self, view: Window, factory: SourceFactory, catalogue: Catalogue | None) -> dict[str, Tuned]:
-        """Sources with and without recency, each on the users that it is for."""
-        tuned = {}
-        for name, grid in grids(CANDIDATES).items():
-            users = tuning_users(view, CANDIDATES.tuning_users, self.seed, name)
+    def trials(self, view: Window, factory: SourceFactory) -> list[Trial]:
+        """What is tuned: every source, and without recency those that are baselines without it as well."""
+        found = []
+        for trial in trials_of(view, factory):
             start = None
-            if name in UNWEIGHTED:
-                began = time.monotonic()
-                plain = tune(name, {**grid, "half_life": (0,)}, factory, users, catalogue)
-                tuned[f"{name}_unweighted"] = plain
-                start = {key: value for key, value in plain.parameters.items() if key != "half_life"}
-                self.took(f"{name}_unweighted", began)
-            if name == "ease_text":
-                start = tuned["ease"].parameters
-            began = time.monotonic()
-            tuned[name] = tune(name, grid, factory, users, catalogue, start)
-            self.took(name, began)
-        return tuned
+            if trial.source in UNWEIGHTED:
+                start = f"{trial.source}_unweighted"
+                found.append(Trial(start, trial.source, {**trial.grid, "half_life": (0,)}, trial.users))
+            if trial.source == "ease_text" and "ease" in self.candidates.used:
+                start = "ease_unweighted"
+            found.append(Trial(trial.name, trial.source, trial.grid, trial.users, start))
+        return found
 
-    def rank(self, view: Window, tuned: Mapping[str, Tuned], models: Mapping[tuple[str, str], ServingModel]) -> None:
+    def rank(self, view: Window, tuned: Mapping[str, Tuned], learnt: Mapping[str, dict[str, Blend]]) -> None:
         """Lists of the test users by every model, on every catalogue."""
-        factory = SourceFactory(view.log, self.texts, CANDIDATES, self.seed)
-        catalogues = self.catalogues(view.log)
-        views = {name: restrict(view, allowed) for name, allowed in catalogues.items()}
+        factory = SourceFactory(view.log, self.texts, self.candidates, self.seed)
         popularity = RecentPopularity.fit(view.log, tuned["popularity"].parameters["days"])
-        popular = {n: popular_lists(views[n], popularity, allowed) for n, allowed in catalogues.items()}
-        self.lists = {name: {} for name in catalogues}
+        with self.timed("fit"):
+            fitted = fit_all(factory, self.parameters(tuned))
+        for name, allowed in self.catalogues(view.log).items():
+            users = restrict(view, allowed)
+            popular = popular_lists(users, popularity, allowed)
+            with self.timed("rank"):
+                blocks = RankedBlocks(
+                    ScoredBlocks.of(users, fitted, self.candidates, allowed), learnt[name], self.explore
+                )
+                lists, chances = rank_all(blocks, self.scratch(f"ranked-{name}"))
+                for model, found in tuned.items():
+                    if model not in lists or found.parameters != self.parameters(tuned)[model]:
+                        source = factory.fit(model.removesuffix("_unweighted"), found.parameters)
+                        lists[model] = rank_alone(source, users, self.candidates, allowed)
+            self.lists[name] = {model: filled(ranked, popular) for model, ranked in lists.items()}
+            self.describe(name, learnt[name][WHOLE], self.lists[name][WHOLE], chances, users)
 
-        def alone(model: str, source: CandidateSource) -> None:
-            for name, allowed in catalogues.items():
-                ranked = rank_alone(source, views[name], CANDIDATES, allowed)
-                self.lists[name][model] = filled(ranked, popular[name])
-
-        for model in (f"{name}_unweighted" for name in UNWEIGHTED):
-            alone(model, factory.fit(model.removesuffix("_unweighted"), tuned[model].parameters))
-        fitted = {}
-        for name in SOURCES:
-            started = time.monotonic()
-            alone(name, factory.fit(name, tuned[name].parameters))
-            fitted[name] = factory.fit(name, self.parameters(name, tuned))
-            self.took(name, started)
-        for (name, blend), serving in models.items():
-            started = time.monotonic()
-            blocks = ScoredBlocks.of(views[name], {s: fitted[s] for s in BLENDS[blend]}, CANDIDATES, catalogues[name])
-            lists, chances = rank_blend(blocks, serving, self.scratch(f"ranked-{name}-{blend}"))
-            self.lists[name][blend] = filled(lists["ranker"], popular[name])
-            if blend == "nightrec":
-                self.lists[name]["fusion"] = filled(lists["fusion"], popular[name])
-                self.describe(name, serving, lists["ranker"], chances, views[name])
-            self.took(blend, started)
-
-    def describe(self, catalogue: str, model: ServingModel, ranked: Ints, chances: Floats, view: Window) -> None:
+    def describe(self, catalogue: str, blend: Blend, ranked: Ints, chances: Floats, view: Window) -> None:
         """What the ranker of a catalogue learnt, and what its probabilities were worth."""
         assert view.targets is not None
         taken = hits(ranked, view.targets)
         self.found[catalogue] = {
-            "gate": model.decision.reason,
-            "trees": model.decision.trees,
-            "feature_importance": model.ranker.importance(),
+            "gate": blend.model.decision.reason,
+            "trees": blend.model.decision.trees,
+            "feature_importance": blend.model.ranker.importance(),
             "calibration": calibration_error(chances.ravel(), taken.ravel().astype(float)),
         }
 
     def report(self, view: Window, tuned: Mapping[str, Tuned]) -> dict[str, Any]:
         """The result: lifts of the headline's catalogue and of all items, and every model's metrics."""
-        result: dict[str, Any] = {"models": {}, "ranker": self.found}
+        result: dict[str, Any] = {"models": {}, "ranker": self.found, "stage_seconds": self.seconds}
         for name, allowed in self.catalogues(view.log).items():
             judge = Judge(restrict(view, allowed), self.texts.vectors, allowed)
             gains = {model: ndcg(ranked, judge.targets) for model, ranked in self.lists[name].items()}
             result |= self._lifts(gains, "clean_" if name == "clean" else "")
             for model, ranked in self.lists[name].items():
-                row = result["models"].setdefault(model, {"parameters": self._tuned(model, tuned)})
-                row["seconds"] = round(self.seconds.get(model, 0), 1)
+                row = result["models"].setdefault(model, _tuned(model, tuned))
                 row["clean_metrics" if name == "clean" else "metrics"] = judge.metrics(ranked)
                 row["clean_slices" if name == "clean" else "slices"] = judge.slices(ranked)
-        cold = result["models"]["nightrec"]["slices"].get("new items", {})
+        cold = result["models"]["explore"]["slices"].get("new items", {})
         return {**result, "cold_item_recall20": cold.get("recall@20")}
 
     def _lifts(self, gains: Mapping[str, Floats], prefix: str) -> dict[str, Any]:
-        best = max(BASELINES, key=lambda model: gains[model].mean())
-        over = {model: lift(gains["nightrec"], gains[model], self.seed) for model in BASELINES}
-        text = lift(gains["nightrec"], gains["nightrec_no_text"], self.seed)
-        return {
-            f"{prefix}ndcg10": float(gains["nightrec"].mean()),
-            f"{prefix}best_baseline": best,
-            f"{prefix}best_baseline_ndcg10": float(gains[best].mean()),
-            f"{prefix}lift": over[best]["lift"],
-            f"{prefix}lift_ci": over[best]["ci"],
-            f"{prefix}text_lift": text["lift"],
-            f"{prefix}text_lift_ci": text["ci"],
-            f"{prefix}lifts": over,
-            f"{prefix}p_values": holm({model: found["p"] for model, found in over.items()}),
-            f"{prefix}users": len(gains[best]),
+        """Of the whole blend: over every baseline, over itself without texts, and without profiles."""
+        rivals = [model for model in gains if model in BASELINES]
+        best = max(rivals, key=lambda model: gains[model].mean())
+        over = {model: lift(gains[WHOLE], gains[model], self.seed) for model in rivals}
+        found: dict[str, Any] = {
+            "ndcg10": float(gains[WHOLE].mean()),
+            "best_baseline": best,
+            "best_baseline_ndcg10": float(gains[best].mean()),
+            "lift": over[best]["lift"],
+            "lift_ci": over[best]["ci"],
+            "lifts": over,
+            "p_values": holm({model: found["p"] for model, found in over.items()}),
+            "users": len(gains[best]),
         }
+        for name, rival in (("text_lift", NO_TEXT), ("profile_lift", DOCUMENTS), ("explore_cost", "explore")):
+            if rival in gains:
+                difference = lift(gains[WHOLE], gains[rival], self.seed)
+                found |= {name: difference["lift"], f"{name}_ci": difference["ci"]}
+        return {prefix + name: value for name, value in found.items()}
 
-    def parameters(self, name: str, tuned: Mapping[str, Tuned]) -> Parameters:
-        """A source's parameters inside the blend. Where users are cut at different times, recent means later."""
-        if name in SAME_FOR_ALL and self.protocol == "p2":
-            return {**tuned[name].parameters, "days": ALL_TIME}
-        return tuned[name].parameters
+    def parameters(self, tuned: Mapping[str, Tuned]) -> dict[str, Parameters]:
+        """The sources' parameters inside the blend. Where users are cut at different times, recent means later."""
+        found = {name: tuned[name].parameters for name in self.candidates.used}
+        if self.protocol == "p2":
+            found |= {name: {**found[name], "days": ALL_TIME} for name in SAME_FOR_ALL if name in found}
+        return found
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -221,15 +198,20 @@ class Comparison:
         shutil.rmtree(folder, ignore_errors=True)
         return folder
 
-    def took(self, model: str, started: float) -> None:
-        """Add to a model's seconds."""
-        seconds = time.monotonic() - started
-        self.seconds[model] = self.seconds.get(model, 0) + seconds
-        log.info("%s: %.0f s", model, seconds)
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add to a stage's seconds."""
+        started = time.monotonic()
+        yield
+        self.seconds[stage] = round(self.seconds.get(stage, 0) + time.monotonic() - started, 1)
+        log.info("%s: %.0f s so far", stage, self.seconds[stage])
 
-    @staticmethod
-    def _tuned(model: str, tuned: Mapping[str, Tuned]) -> dict[str, Any]:
-        return {**tuned[model].parameters, "validation_ndcg@10": tuned[model].ndcg} if model in tuned else {}
+
+def _tuned(model: str, tuned: Mapping[str, Tuned]) -> dict[str, Any]:
+    if model not in tuned:
+        return {"parameters": {}, "seconds": 0}
+    found = tuned[model]
+    return {"parameters": {**found.parameters, "validation_ndcg@10": found.ndcg}, "seconds": round(found.seconds, 1)}
 
 
 def summary(result: Mapping[str, Any]) -> Iterable[str]:

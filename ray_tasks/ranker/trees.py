@@ -92,16 +92,22 @@ class Training:
         return cls(lists, chosen(features(lists), names), FUSION_WEIGHT * fusion(lists), label, names)
 
     def booster(self, users: NDArray[np.bool_], settings: Ranking, seed: int) -> Any:
-        """An untrained booster on the lists of some users; lists without a hit teach nothing and are left out."""
+        """An untrained booster on the lists of some users; lists without a hit teach nothing and are left out.
+
+        Of a list's other candidates about `settings.negatives` are drawn: the ranker then learns what sets a hit apart
+        from any candidate, not only from the few above it, and ranks better for less work (ADR 0019).
+        """
         import lightgbm
 
         hits = np.add.reduceat(self.label, self.lists.starts)
         learning = users & (hits > 0)
-        rows = learning[self.lists.user_of]
+        share = settings.negatives / np.maximum(self.lists.lengths, 1)
+        drawn = np.random.default_rng(seed).random(len(self.label)) < share[self.lists.user_of]
+        rows = learning[self.lists.user_of] & (drawn | (self.label > 0))
         data = lightgbm.Dataset(
             self.values[rows],
             self.label[rows],
-            group=self.lists.lengths[learning],
+            group=np.bincount(self.lists.user_of[rows], minlength=len(self.lists))[learning],
             init_score=self.start[rows],
             feature_name=list(self.names),
             params={"verbose": -1},
@@ -121,6 +127,7 @@ def parameters(settings: Ranking, seed: int, names: tuple[str, ...] = NAMES) -> 
         "lambdarank_truncation_level": 20,
         "learning_rate": settings.learning_rate,
         "num_leaves": settings.leaves,
+        "max_bin": 127,
         "min_data_in_leaf": 50,
         "seed": seed,
         "deterministic": True,
@@ -145,7 +152,7 @@ class Folds:
     def of(cls, training: Training, settings: Ranking, seed: int) -> "Folds":
         """Untrained boosters; folds are of whole users, so that no list is on both sides."""
         fold = np.random.default_rng(seed).permutation(len(training.lists)) % FOLDS
-        return cls(training, fold, tuple(training.booster(fold != n, settings, seed) for n in range(FOLDS)))
+        return cls(training, fold, tuple(training.booster(fold != n, settings, seed + n) for n in range(FOLDS)))
 
     def out_of_fold(self, most_trees: int) -> dict[int, Floats]:
         """Every row's score by the booster that did not see its user, by number of trees."""

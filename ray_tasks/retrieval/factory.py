@@ -66,6 +66,7 @@ class SourceFactory:
             "sequence": self._sequence,
             "sequence_text": self._sequence_text,
             "generative": self._generative,
+            "profiles": self._profiles,
         }
         return fits[name](**parameters)
 
@@ -81,6 +82,9 @@ class SourceFactory:
 
     def _text(self, half_life: float) -> CandidateSource:
         return TextSimilarity(self.texts.vectors, half_life)
+
+    def _profiles(self, half_life: float) -> CandidateSource:
+        return TextSimilarity(self.texts.profiles, half_life)
 
     def _ease(self, l2: float, half_life: float) -> CandidateSource:
         return self._similarity(self._once("ease", l2, lambda: fit_ease(self.together, l2)), half_life)
@@ -173,6 +177,7 @@ def grids(settings: Candidates) -> dict[str, Grids]:
         "popularity": {"days": settings.popularity_days},
         "ease": {"l2": settings.ease_l2, **half_life},
         "text": half_life,
+        "profiles": half_life,
         "item_item": {
             "neighbours": settings.item_item_neighbours,
             "shrinkage": settings.item_item_shrinkage,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,14 @@ log = logging.getLogger("nightrec.candidates")
 
 @dataclass(frozen=True)
 class Tuned:
-    """A source's best parameters and their NDCG@10 on the validation users they were tuned on."""
+    """A source's best parameters, their NDCG@10 on the validation users they were tuned on, and seconds taken.
+
+    NDCG is None where there was nothing to choose: a model that is trained once is not trained to be measured.
+    """
 
     parameters: Parameters
-    ndcg: float
+    ndcg: float | None
+    seconds: float = field(default=0, compare=False)
 
 
 def tune(
@@ -39,6 +43,9 @@ def tune(
     `start` holds values that a related source was found to be best with, so that fewer are tried.
     """
 
+    if all(len(values) == 1 for values in grid.values()):
+        return Tuned({key: float(values[0]) for key, values in grid.items()}, None)
+
     def value(parameters: Parameters) -> float:
         found = quality(factory.fit(name, parameters), window, factory.settings.block_size, catalogue)
         return float(found.mean()) if len(found) else 0.0
@@ -47,6 +54,7 @@ def tune(
     for key, at in best.parameters.items():
         if on_edge(key, grid[key], at):
             log.warning("source %s: best %s = %g lies on the edge of the values tried %s", name, key, at, grid[key])
+    assert best.ndcg is not None
     log.info("source %s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(window.user_ids))
     return best
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from ray_tasks import candidates
 from ray_tasks.interactions.windows import SPLITS, Log, encode, window
 from ray_tasks.retrieval.factory import SourceFactory
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
+from ray_tasks.retrieval.side_by_side import trials_of
 from ray_tasks.retrieval.text_similarity import Vectors
 from ray_tasks.retrieval.tuning import Tuned
 from schemas.table import TIMESTAMP
@@ -33,6 +33,7 @@ TUNED = {
     "trending": Tuned({"days": 7.0}, 0),
     "newcomers": Tuned({"days": 7.0, "first": 2.0}, 0),
     "new_items": Tuned({"half_life": 2.0}, 0),
+    "profiles": Tuned({"half_life": 2.0}, 0),
     "graph": Tuned({"layers": 2.0, "half_life": 2.0}, 0),
 }
 
@@ -88,13 +89,14 @@ def random_vectors(n_items: int = N_ITEMS, seed: int = 1) -> Vectors:
 
 def texts_of(vectors: Vectors) -> ItemTexts:
     """Texts whose words are the signs of their vectors."""
-    return ItemTexts(vectors, csr_matrix(np.maximum(vectors, 0)))
+    return ItemTexts(vectors, csr_matrix(np.maximum(vectors, 0)), -vectors[:, ::-1])
 
 
 def tune_all(log: Log, vectors: Vectors, settings, seed: int) -> dict[str, Tuned]:
     """The sources' parameters, tuned on the log's validation window."""
     view = window(log, "validation")
-    return candidates.tune_all(view, SourceFactory(view.log, texts_of(vectors), settings, seed))
+    factory = SourceFactory(view.log, texts_of(vectors), settings, seed)
+    return {trial.name: trial.run(factory) for trial in trials_of(view, factory)}
 
 
 def scoring(log: Log, name: str, *, served, vectors: Vectors, tuned, settings):

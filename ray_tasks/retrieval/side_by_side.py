@@ -1,0 +1,99 @@
+"""Sources tuned and fitted side by side, each as a Ray task of its own.
+
+A source's numbers are the same wherever it is fitted: each task has one thread.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ray_tasks.interactions.windows import Window
+from ray_tasks.retrieval.candidate_blocks import Catalogue
+from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory, grids
+from ray_tasks.retrieval.source import CandidateSource
+from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
+
+SLOWEST_FIRST = ("generative", "ials", "two_tower", "sequence", "sequence_text", "ease", "item_item")
+"""Begun before the others, so that no core waits for a long one at the end."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One source to tune: `name` of the result, `source` and its grid, on `users`.
+
+    `start_from` is a trial whose best values are the first to be tried; it stands earlier in the list.
+    """
+
+    name: str
+    source: str
+    grid: Grids
+    users: Window
+    start_from: str | None = None
+
+    def run(self, factory: SourceFactory, catalogue: Catalogue | None = None, start: Tuned | None = None) -> Tuned:
+        """Tune; of what `start` found only the values that this grid knows count, never a half-life."""
+        known = {key: value for key, value in (start.parameters if start else {}).items() if key in self.grid}
+        known.pop("half_life", None)
+        return tune(self.source, self.grid, factory, self.users, catalogue, known or None)
+
+
+def trials_of(validation: Window, factory: SourceFactory) -> list[Trial]:
+    """A trial for every source in use, on the users that it is for."""
+    settings = factory.settings
+    users = {name: tuning_users(validation, settings.tuning_users, factory.seed, name) for name in settings.used}
+    return [Trial(name, name, grid, users[name]) for name, grid in grids(settings).items()]
+
+
+def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalogue | None = None) -> dict[str, Tuned]:
+    """Every trial's best parameters, inside a Ray session."""
+    import ray
+
+    shared, task, found = ray.put((factory, catalogue)), _remote(_tuned), {}
+    ordered = sorted(trials, key=lambda trial: _turn(trial.source))
+    waiting = {trial.name for trial in ordered}
+    while waiting:
+        for trial in [t for t in ordered if t.name in waiting and t.start_from not in waiting]:
+            found[trial.name] = task.remote(shared, trial, found.get(trial.start_from))
+            waiting.discard(trial.name)
+    names = [trial.name for trial in trials]
+    return dict(zip(names, ray.get([found[name] for name in names]), strict=True))
+
+
+def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> dict[str, CandidateSource]:
+    """Every source fitted with its parameters, inside a Ray session."""
+    import ray
+
+    shared, task = ray.put(factory), _remote(_fitted)
+    found = {name: task.remote(shared, name, parameters[name]) for name in sorted(parameters, key=_turn)}
+    return dict(zip(parameters, ray.get([found[name] for name in parameters]), strict=True))
+
+
+def _turn(source: str) -> int:
+    return SLOWEST_FIRST.index(source) if source in SLOWEST_FIRST else len(SLOWEST_FIRST)
+
+
+def _remote(function: Any) -> Any:
+    """As a Ray task; two of them take all of a local cluster's CPUs, of which there is one more than cores."""
+    import ray
+
+    cores = max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
+    return ray.remote(num_cpus=min(1.5, 1 + 1 / cores))(function)
+
+
+def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:
+    _log_progress()
+    started = time.monotonic()
+    found = trial.run(*shared, start)
+    return replace(found, seconds=time.monotonic() - started)
+
+
+def _fitted(factory: SourceFactory, name: str, parameters: Parameters) -> CandidateSource:
+    _log_progress()
+    return factory.fit(name, parameters)
+
+
+def _log_progress() -> None:
+    """Ray prints what its tasks print, but sets up no logging in them."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
