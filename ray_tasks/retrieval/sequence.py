@@ -37,15 +37,15 @@ class SequenceSettings:
     width: int = 64
     layers: int = 2
     heads: int = 2
-    longest: int = 50
+    longest: int = 100
     dropout: float = 0.2
     item_dropout: float = 0.1
     epochs: int = 20
     most_tokens: int = 8_000_000
-    batch_tokens: int = 4_096
+    batch_tokens: int = 2_048
     negatives: int = 512
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-4
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,13 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """Every trial's best parameters, inside a Ray session."""
     import ray
 
-    shared, task, found = ray.put((factory, catalogue)), _remote(_tuned), {}
+    shared, task = ray.put((factory, catalogue)), _remote(_tuned)
+    found: dict[str, Any] = {}
     ordered = sorted(trials, key=lambda trial: _turn(trial.source))
     waiting = {trial.name for trial in ordered}
     while waiting:
         for trial in [t for t in ordered if t.name in waiting and t.start_from not in waiting]:
-            found[trial.name] = task.remote(shared, trial, found.get(trial.start_from))
+            found[trial.name] = task.remote(shared, trial, found[trial.start_from] if trial.start_from else None)
             waiting.discard(trial.name)
     names = [trial.name for trial in trials]
     return dict(zip(names, ray.get([found[name] for name in names]), strict=True))
@@ -85,7 +86,8 @@ def _remote(function: Any) -> Any:
 def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:
     _log_progress()
     started = time.monotonic()
-    found = trial.run(*shared, start)
+    factory, catalogue = shared
+    found = trial.run(factory, catalogue, start)
     return replace(found, seconds=time.monotonic() - started)
 
 
