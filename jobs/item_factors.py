@@ -23,9 +23,12 @@ WINDOWS = {
 }
 """The splits that each window knows."""
 SWEEPS = 10
-KEPT = 0.3
+SHRINKAGE = 0.3
+"""Regularisation as a share of the strength at which all factors vanish. Spark scales it by a row's events, so that
+this strength is 1 + alpha whatever the data: the largest singular value of the normalised interactions is 1."""
 BLOCKS = 10
-"""Of users and of items. Fixed, since sums hang on it; with ten, Spark adds in an order that a rerun repeats."""
+"""Of users and of items. Fixed, since sums hang on it. Ten, since Spark's treeAggregate then ends in two parts, and two
+numbers add up to the same in either order: with 3, 4, 5 or 9 blocks the first to finish would decide the last bits."""
 
 
 def needs_factors(items_taken: int, settings: Candidates) -> bool:
@@ -61,19 +64,19 @@ def fit(events: DataFrame, settings: Candidates, seed: int) -> DataFrame:
     """Columns item_id and factors: implicit ALS (Hu et al. 2008) on who took what, each pair once.
 
     Users and items are numbered in the order of their ids, from these events alone: what others did later changes
-    neither blocks nor the random start.
+    neither blocks nor the random start. `alpha` is Spark's word for the weight of an event where the unobserved has 1.
     """
     pairs = events.select("user_id", "item_id").distinct().persist(StorageLevel.MEMORY_AND_DISK)
     users, items = (_numbered_ids(pairs, f"{name}_id", name) for name in ("user", "item"))
     ratings = pairs.join(users, "user_id").join(items, "item_id").withColumn("rating", F.lit(1.0).cast("float"))
     ratings = ratings.select("user", "item", "rating").repartition(BLOCKS, "user").sortWithinPartitions("user", "item")
-    unobserved = sorted(settings.ials_unobserved)[len(settings.ials_unobserved) // 2]
+    alpha = 1 / sorted(settings.ials_unobserved)[len(settings.ials_unobserved) // 2]
     model = ALS(
         rank=settings.ials_dimensions,
         maxIter=SWEEPS,
         implicitPrefs=True,
-        alpha=1 / unobserved,
-        regParam=KEPT * (1 + 1 / unobserved),
+        alpha=alpha,
+        regParam=SHRINKAGE * (1 + alpha),
         numUserBlocks=BLOCKS,
         numItemBlocks=BLOCKS,
         seed=seed,
