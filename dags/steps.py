@@ -55,11 +55,13 @@ STEPS = {
         "`NothingToDo` means that no row is before the run date: check `run_date`.",
     ),
     "histories": Step(
-        publishes=("user_histories", "splits"),
+        publishes=("user_histories", "splits", "item_factors"),
         reads=("interactions",),
-        minutes=60,
-        does="Spark. Orders what each user did before the run date, and splits the interactions by time.",
-        on_failure="Memory errors: raise `NIGHTREC_DRIVER_MEMORY` or `features.shuffle_partitions`. "
+        minutes=180,
+        does="Spark. Orders what each user did before the run date, and splits the interactions by time. Where more "
+        "items were taken than `candidates.max_core_items`, ALS fits `item_factors`; otherwise that table is empty.",
+        on_failure="Memory errors: raise `NIGHTREC_DRIVER_MEMORY` or `features.shuffle_partitions`. If the log ends in "
+        "ALS, lower `candidates.ials_dimensions`, or raise `candidates.max_core_items` so that none is fitted. "
         "`NothingToDo` means that no user is left: see `features.min_user_interactions`.",
     ),
     "item_documents": Step(
@@ -111,15 +113,16 @@ STEPS = {
     ),
     "candidates": Step(
         publishes=("candidates",),
-        reads=("user_histories", "splits", "items", "item_documents", "item_embeddings"),
+        reads=("user_histories", "splits", "item_factors", "items", "item_documents", "item_embeddings"),
         minutes=240,
-        does="Ray. The sources of `candidates.sources` propose items per user, each with its score.",
+        does="Ray. The sources of `candidates.sources` propose items per user, each with its score; `ials` joins them "
+        "where there are `item_factors`.",
         on_failure="Memory errors: EASE needs items² x 8 bytes; lower `candidates.max_core_items`, "
         "`candidates.block_size` or `candidates.per_source`.",
     ),
     "ranking": Step(
         publishes=("recommendations", "offline_rankings"),
-        reads=("candidates", "splits", "user_histories", "items", "item_embeddings"),
+        reads=("candidates", "splits", "user_histories", "item_factors", "items", "item_embeddings"),
         minutes=240,
         does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published.",
         on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. Too little "

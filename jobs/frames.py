@@ -27,6 +27,11 @@ def read_table(spark: SparkSession, snapshot: Snapshot) -> DataFrame:
     return spark.read.schema(schema).parquet(*snapshot.uris)
 
 
+def read_stage(spark: SparkSession, stage: Stage) -> DataFrame:
+    """The rows that this task has written below a stage, to go on from there."""
+    return spark.read.schema(table_schema(stage.table.name)).parquet(stage.uri)
+
+
 def write_stage(frame: DataFrame, stage: Stage) -> None:
     """Write a table's rows where the stage wants them, in the table's column order and types."""
     schema = table_schema(stage.table.name)

@@ -1,4 +1,4 @@
-"""Task `histories`: interactions -> what each user did before `as_of`, and the time split for offline evaluation."""
+"""Task `histories`: interactions -> what each user did before `as_of`, the time split, factors of large catalogues."""
 
 import logging
 from datetime import datetime
@@ -7,7 +7,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
-from jobs.frames import instant, numbered, read_table, write_stage
+from jobs.frames import instant, numbered, read_stage, read_table, write_stage
+from jobs.item_factors import item_factors, state_the_rule
 from jobs.session import spark_session
 from schemas.config import Features
 from schemas.errors import NothingToDo
@@ -26,7 +27,10 @@ def main() -> None:
 
 
 def histories(task: Task, spark: SparkSession) -> None:
-    """Stage and publish `user_histories` and `splits`. Raises NothingToDo when no user is left to serve."""
+    """Stage and publish `user_histories`, `splits` and `item_factors`, which stays empty for most catalogues.
+
+    Raises NothingToDo when no user is left to serve.
+    """
     config = task.config
     interactions = read_table(spark, task.read("interactions")).persist(StorageLevel.MEMORY_AND_DISK)
     users = served_users(interactions, config.features).persist(StorageLevel.MEMORY_AND_DISK)
@@ -35,12 +39,17 @@ def histories(task: Task, spark: SparkSession) -> None:
             f"no user has {config.features.min_user_interactions} or more interactions before {config.night}: "
             "lower features.min_user_interactions or choose a later run date"
         )
-    stages = {name: task.stage(name) for name in ("user_histories", "splits")}
+    stages = {name: task.stage(name) for name in ("user_histories", "splits", "item_factors")}
     write_stage(
         user_histories(interactions, users, config.as_of, config.features.history_length), stages["user_histories"]
     )
     shares = config.evaluation.validation_share, config.evaluation.test_share
     write_stage(time_split(interactions, *shares), stages["splits"])
+    rule = state_the_rule(interactions.select("item_id").distinct().count(), config.candidates)
+    task.counters.update(rule)
+    if rule["factors_fitted"]:
+        splits = read_stage(spark, stages["splits"])
+        write_stage(item_factors(splits, config.candidates, config.seed), stages["item_factors"])
     for stage in stages.values():
         task.publish(stage, spark)
 

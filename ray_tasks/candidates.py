@@ -6,6 +6,7 @@ from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import WINDOWS, read_log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import SourceFactory
+from ray_tasks.retrieval.item_factors import covered, read_factors, with_ials
 from ray_tasks.retrieval.item_texts import read_texts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.side_by_side import fit_all, trials_of, tune_all
@@ -20,17 +21,20 @@ def main() -> None:
     with night_task("candidates", task_arguments(__doc__ or "")) as task:
         known, texts = read_log(task), read_texts(task)
         served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
-        settings, seed = task.config.candidates, task.config.seed
+        fitted, seed = task.read("item_factors"), task.config.seed
+        settings = with_ials(task.config.candidates, fitted)
         stage = task.stage("candidates")
         tuned: dict[str, Tuned] = {}
         with ray_session():
             for name in WINDOWS:
                 view = window(known, name, served)
-                factory = SourceFactory(view.log, texts, settings, seed)
+                factory = SourceFactory(view.log, texts, settings, seed, read_factors(fitted, name, known.item_ids))
                 tuned = tuned or tune_all(trials_of(view, factory), factory)
                 sources = fit_all(factory, {source: found.parameters for source, found in tuned.items()})
                 log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
                 write_blocks(ScoredBlocks.of(view, sources, settings), stage.uri)
+        task.counters["catalogue"] = covered(view.log, settings.max_core_items, factory.factors)
+        log.info("items taken, covered by dense sources, by factors of Spark: %s", task.counters["catalogue"])
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
         task.counters["validation_ndcg"] = {
             name: round(found.ndcg, 6) for name, found in tuned.items() if found.ndcg is not None

@@ -18,6 +18,7 @@ from ray_tasks.ranker.gate import ServingModel, learn
 from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
+from ray_tasks.retrieval.item_factors import with_ials
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import Ranking, RunConfig
@@ -37,7 +38,7 @@ def main() -> None:
         files = CandidateFiles.of(task.read("candidates"))
         model = learn_from_validation(known, files, config)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
-        size, used = config.candidates.block_size, config.candidates.used
+        size, used = config.candidates.block_size, with_ials(config.candidates, task.read("item_factors")).used
         with ray_session():
             final = final_lists(task, window(known, "serving", served))
             write_blocks(ServedBlocks(files, np.sort(served), model, final, config.ranking, size), published.uri)

@@ -226,7 +226,10 @@ class Candidates(Section):
     )
     tuning_users: int = Field(1_000, ge=10, description="Users of the validation window that sources are tuned on")
     max_core_items: int = Field(
-        15_000, ge=10, description="EASE and item-item cover the items with most users; memory grows with the square"
+        15_000,
+        ge=10,
+        description="EASE and item-item cover the items with most users; memory grows with the square. Where more "
+        "items were taken, Spark's ALS fits factors and ials joins the sources",
     )
     block_size: int = Field(512, ge=1, description="Users scored at once")
 

@@ -11,6 +11,7 @@ from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_it
 from ray_tasks.retrieval.generative import GenerativeSettings, fit_generative
 from ray_tasks.retrieval.graph import fit_graph
 from ray_tasks.retrieval.ials import fit_ials
+from ray_tasks.retrieval.item_factors import ItemFactors
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.new_items import fit_new_items
 from ray_tasks.retrieval.popularity import RecentPopularity, first_events
@@ -29,12 +30,16 @@ Grids = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class SourceFactory:
-    """Fits any source on one log. The last matrix of each kind is kept: another half-life needs no new one."""
+    """Fits any source on one log. The last matrix of each kind is kept: another half-life needs no new one.
+
+    `factors` are what Spark fitted on the same log, for catalogues beyond the core: with them `ials` fits nothing.
+    """
 
     known: Log
     texts: ItemTexts
     settings: Candidates
     seed: int
+    factors: ItemFactors | None = None
     _kept: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -111,6 +116,9 @@ class SourceFactory:
         return self._similarity(self._once("ease_text", (l2, weight), make), half_life)
 
     def _ials(self, l2: float, unobserved: float, half_life: float) -> CandidateSource:
+        if self.factors is not None:
+            return self.factors.source(len(self.known.item_ids), unobserved=unobserved, l2=l2, half_life=half_life)
+
         def make() -> Any:
             return fit_ials(
                 self.histories,

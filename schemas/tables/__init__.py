@@ -9,6 +9,7 @@ from schemas.tables.generation_costs import GENERATION_COSTS
 from schemas.tables.interactions import INTERACTIONS
 from schemas.tables.item_documents import ITEM_DOCUMENTS
 from schemas.tables.item_embeddings import ITEM_EMBEDDINGS
+from schemas.tables.item_factors import ITEM_FACTORS
 from schemas.tables.item_profile_rejects import ITEM_PROFILE_REJECTS
 from schemas.tables.item_profiles import ITEM_PROFILES
 from schemas.tables.item_reviews import ITEM_REVIEWS
@@ -42,6 +43,7 @@ TABLES: dict[str, Table] = {
         ITEM_DOCUMENTS,
         ITEM_STATISTICS,
         SPLITS,
+        ITEM_FACTORS,
         VOCABULARIES,
         ITEM_REVIEWS,
         ITEM_PROFILES,

@@ -25,7 +25,7 @@ WORDS = ("Midnight Harbor", "Paper Lanterns", "The Quiet Orchard", "Northern Sig
 GENRES = ("Drama", "Comedy", "Thriller", "Sci-Fi", "Romance")
 TASKS = {
     "ingest": (["interactions", "items", "users", "feedback", "requests", "quarantine"], 41.0, 1_480),
-    "histories": (["user_histories", "splits"], 38.2, 1_510),
+    "histories": (["user_histories", "splits", "item_factors"], 38.2, 1_510),
     "item_documents": (["item_documents", "item_statistics"], 24.6, 1_390),
     "vocabularies": (["vocabularies", "item_reviews"], 6.4, 390),
     "item_profiles": (["item_profiles", "item_profile_rejects"], 131.4, 2_350),
