@@ -22,6 +22,7 @@ IN_WORDS = {
     "sequence": "the sequence model",
     "sequence_text": "the sequence model that reads texts",
     "generative": "semantic ids written by a decoder",
+    "stated": "likeness to what a new user said",
 }
 
 
