@@ -34,10 +34,8 @@ def new_users(
     `known` are the users with an interaction before `as_of`, whether served or not.
     """
     asked = said_before(requests, as_of).select(["user_id", "timestamp"])
-    silent = described.select(["user_id"]).append_column(
-        "timestamp", pa.nulls(described.num_rows, asked["timestamp"].type)
-    )
-    found = pa.concat_tables([asked, silent]).group_by("user_id").aggregate([("timestamp", "max")])
+    everybody = pa.concat_tables([asked, described.select(["user_id"])], promote_options="default")
+    found = everybody.group_by("user_id").aggregate([("timestamp", "max")])
     found = found.filter(pc.invert(pc.is_in(found["user_id"], value_set=pa.array(known, pa.string()))))
     ordered = found.sort_by([("timestamp_max", "descending"), ("user_id", "ascending")])
     return np.asarray(ordered["user_id"].to_numpy(), dtype=object)
