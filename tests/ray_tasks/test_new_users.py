@@ -277,7 +277,9 @@ def test_what_users_said_is_embedded_beside_their_profiles(tmp_path, monkeypatch
         stage=lambda name: SimpleNamespace(uri=str(tmp_path / name), table=TABLES[name]),
         publish=lambda stage: published.update({stage.table.name: pq.read_table(stage.uri).to_pylist()}),
     )
-    monkeypatch.setattr(embeddings, "encode", lambda missing, config: embeddings.EncoderActor(config)(missing).drop(["text"]))
+    monkeypatch.setattr(
+        embeddings, "encode", lambda missing, config: embeddings.EncoderActor(config)(missing).drop(["text"])
+    )
     embeddings.embed(task)
     found = {(row["user_id"], row["kind"]): row["vector"] for row in published["user_embeddings"]}
     assert found.keys() == {("u", "profile"), ("u", "stated"), ("v", "stated")}
