@@ -106,14 +106,24 @@ STEPS = {
     ),
     "embeddings": Step(
         publishes=("item_embeddings", "user_embeddings"),
-        reads=("item_profiles", "user_profiles", "item_documents"),
+        reads=("item_profiles", "user_profiles", "item_documents", "users", "requests"),
         minutes=180,
         does="Ray. Encodes the texts that changed into unit vectors.",
         on_failure="`ModelError` names the encoder's folder. Memory errors: lower `encoder.batch_size` or `actors`.",
     ),
     "candidates": Step(
         publishes=("candidates",),
-        reads=("user_histories", "splits", "item_factors", "items", "item_documents", "item_embeddings"),
+        reads=(
+            "user_histories",
+            "users",
+            "requests",
+            "splits",
+            "item_factors",
+            "items",
+            "item_documents",
+            "item_embeddings",
+            "user_embeddings",
+        ),
         minutes=240,
         does="Ray. The sources of `candidates.sources` propose items per user, each with its score; `ials` joins them "
         "where there are `item_factors`.",
@@ -122,7 +132,16 @@ STEPS = {
     ),
     "ranking": Step(
         publishes=("recommendations", "offline_rankings"),
-        reads=("candidates", "splits", "user_histories", "item_factors", "items", "item_embeddings"),
+        reads=(
+            "candidates",
+            "splits",
+            "user_histories",
+            "users",
+            "requests",
+            "item_factors",
+            "items",
+            "item_embeddings",
+        ),
         minutes=240,
         does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published.",
         on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. Too little "
@@ -130,7 +149,16 @@ STEPS = {
     ),
     "explanations": Step(
         publishes=("explanations",),
-        reads=("recommendations", "splits", "items", "user_histories", "item_embeddings", "item_documents"),
+        reads=(
+            "recommendations",
+            "splits",
+            "items",
+            "user_histories",
+            "users",
+            "requests",
+            "item_embeddings",
+            "item_documents",
+        ),
         minutes=120,
         does="Ray. Says for each recommendation which items of the history caused it.",
         on_failure="The audit names the expectation that failed; the staged files are kept for a look.",

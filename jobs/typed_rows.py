@@ -10,7 +10,7 @@ from jobs.frames import instant
 from jobs.quarantine import LATE, first_reason
 from jobs.read_source import MALFORMED, quoted
 from jobs.source_columns import mapped_columns, used_columns
-from jobs.typed_values import as_instant, as_list, as_number, as_text, label, source_column
+from jobs.typed_values import as_instant, as_list, as_number, as_text, source_column
 from schemas.source_config import (
     ColumnMapping,
     EntitySource,
@@ -19,6 +19,7 @@ from schemas.source_config import (
     ItemSource,
     RequestSource,
     UserSource,
+    label,
 )
 
 Values = dict[str, Column]

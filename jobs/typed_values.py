@@ -88,8 +88,3 @@ def as_instant(column: Column, kind: DataType, unit: str | None) -> Column:
 def mapped_text(frame: DataFrame, mapping: ColumnMapping) -> Column:
     """`as_text` of a mapped column."""
     return as_text(*source_column(frame, mapping.column))
-
-
-def label(name: str) -> str:
-    """What a source column is called in texts: RecBole's files write `name:type`."""
-    return name.split(":", 1)[0]

@@ -2,6 +2,7 @@
 
 import logging
 
+from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import WINDOWS, read_log, window
 from ray_tasks.ray_session import ray_session
@@ -10,7 +11,9 @@ from ray_tasks.retrieval.item_factors import covered, read_factors, with_ials
 from ray_tasks.retrieval.item_texts import read_texts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.side_by_side import fit_all, trials_of, tune_all
+from ray_tasks.retrieval.stated import read_stated
 from ray_tasks.retrieval.tuning import Tuned
+from schemas.config import Candidates, RunConfig
 from schemas.night import night_task, task_arguments
 
 log = logging.getLogger("nightrec.candidates")
@@ -20,26 +23,36 @@ def main() -> None:
     """Read the pinned tables, tune, score, publish."""
     with night_task("candidates", task_arguments(__doc__ or "")) as task:
         known, texts = read_log(task), read_texts(task)
-        served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
-        fitted, seed = task.read("item_factors"), task.config.seed
-        settings = with_ials(task.config.candidates, fitted)
+        served, stated = served_users(task, known), read_stated(task, known)
+        factors, seed = task.read("item_factors"), task.config.seed
+        settings = with_ials(enough(task.config), factors)
         stage = task.stage("candidates")
         tuned: dict[str, Tuned] = {}
         with ray_session():
             for name in WINDOWS:
-                view = window(known, name, served)
-                factory = SourceFactory(view.log, texts, settings, seed, read_factors(fitted, name, known.item_ids))
+                view = window(known, name, served, stated)
+                factory = SourceFactory(view.log, texts, settings, seed, read_factors(factors, name, known.item_ids))
                 tuned = tuned or tune_all(trials_of(view, factory), factory)
                 sources = fit_all(factory, {source: found.parameters for source, found in tuned.items()})
                 log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
                 write_blocks(ScoredBlocks.of(view, sources, settings), stage.uri)
         task.counters["catalogue"] = covered(view.log, settings.max_core_items, factory.factors)
         log.info("items taken, covered by dense sources, by factors of Spark: %s", task.counters["catalogue"])
+        task.counters["new_users"] = {
+            "served": int((view.history.lengths == 0).sum()),
+            "of_them_stated": len(view.stated.user_ids),
+        }
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
         task.counters["validation_ndcg"] = {
             name: round(found.ndcg, 6) for name, found in tuned.items() if found.ndcg is not None
         }
         task.publish(stage)
+
+
+def enough(config: RunConfig) -> Candidates:
+    """The settings, with as many candidates per source as a list has places: a new user has few sources."""
+    settings = config.candidates
+    return settings.model_copy(update={"per_source": max(settings.per_source, config.ranking.top_k)})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Task `embeddings`: unit vectors of item documents, item profiles and user profiles.
+"""Task `embeddings`: unit vectors of item documents, item profiles, user profiles, and what users said they like.
 
 A text is known by the SHA-256 of the encoder's revision and itself: a text that some earlier night encoded is not
 encoded again, and equal texts are encoded once.
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ray_tasks.encoder import EncoderActor, encoder_revision
 from ray_tasks.model_files import verify_model
 from ray_tasks.ray_session import cpus_per_actor, ray_session
+from ray_tasks.statements import statements, texts_of
 from schemas.config import Encoder
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
@@ -54,7 +55,8 @@ def embed(task: Task) -> None:
     )
     parts = (("document", documents), ("profile", told))
     items = pa.concat_tables([texts(rows, "item_id", kind, revision) for kind, rows in parts])
-    users = texts(about, "user_id", "profile", revision)
+    spoken = (("profile", about), ("stated", texts_of(statements(task))))
+    users = pa.concat_tables([texts(rows, "user_id", kind, revision) for kind, rows in spoken])
     known = known_vectors([task.previous("item_embeddings"), task.previous("user_embeddings")])
     wanted = distinct_texts([items, users])
     missing = wanted.filter(pc.invert(pc.is_in(wanted["text_hash"], known["text_hash"])))

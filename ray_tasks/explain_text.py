@@ -17,6 +17,11 @@ PERSONAL = {
     "ease_text": "Because of {titles} in your history: people who chose {these}, or something like it, choose this.",
 }
 WHOLE_HISTORY = "Because of {titles} in your history."
+NEW = {
+    "stated": "It is among what comes closest to what you said you like.",
+    "newcomers": "Popular with people who are new here.",
+}
+BEGIN = "Something to begin with."
 WITH_POPULARITY = "{popular} It also goes with {titles} in your history."
 
 
@@ -37,17 +42,26 @@ class Popularity:
 
 
 def explain(
-    sources: Sequence[str], item: Item, evidence: Sequence[Item], recent_count: int, popularity: Popularity
+    sources: Sequence[str],
+    item: Item,
+    evidence: Sequence[Item],
+    recent_count: int,
+    popularity: Popularity,
+    is_new: bool = False,
 ) -> str:
     """One or two sentences on why an item is recommended.
 
     `sources`: what proposed it, strongest first. `evidence`: history items that speak for it, strongest first.
-    `recent_count`: how often it was taken in the popularity window.
+    `recent_count`: how often it was taken in the popularity window. `is_new`: the user has no history.
     """
     popular = _popular(recent_count, popularity)
+    if is_new:
+        other = popular if "popularity" in sources else BEGIN
+        return next((text for source, text in NEW.items() if source in sources), other)
     titles = _joined([quoted(one.title) for one in evidence])
     if not evidence:
-        return popular if "popularity" in sources else "It fits your history as a whole."
+        other = NEW["newcomers"] if sources[0] == "newcomers" else "It fits your history as a whole."
+        return popular if "popularity" in sources else other
     if sources[0] == "popularity":
         lead = WITH_POPULARITY.format(popular=popular, titles=titles)
     else:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from ray_tasks.explain_evidence import Evidence, evidence
 from ray_tasks.explain_text import PERSONAL, Item, Popularity, explain, items_by_id
 from ray_tasks.interactions.rows import Ints
+from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Window, read_log, window
 from ray_tasks.ray_session import ray_session
@@ -72,10 +73,11 @@ class Explainer:
         items = np.searchsorted(ids, np.array([row["item_id"] for row in recommended], dtype=object))
         found = evidence(history, items, [row["sources"] for row in recommended], self.sources, self.most)
         return [
-            self._row(row, int(item), because) for row, item, because in zip(recommended, items, found, strict=True)
+            self._row(row, int(item), because, is_new=not len(history))
+            for row, item, because in zip(recommended, items, found, strict=True)
         ]
 
-    def _row(self, row: dict[str, Any], item: int, because: Evidence) -> dict[str, Any]:
+    def _row(self, row: dict[str, Any], item: int, because: Evidence, is_new: bool) -> dict[str, Any]:
         ids = self.view.log.item_ids
         cited = [self.items[ids[place]] for place, _ in because]
         count = int(self.recent_counts[item])
@@ -83,7 +85,7 @@ class Explainer:
             "user_id": row["user_id"],
             "rank": row["rank"],
             "item_id": row["item_id"],
-            "text": explain(row["sources"], self.items[row["item_id"]], cited, count, self.popularity),
+            "text": explain(row["sources"], self.items[row["item_id"]], cited, count, self.popularity, is_new),
             "style": "template",
             "evidence": [{"item_id": ids[place], "contribution": amount} for place, amount in because],
         }
@@ -92,8 +94,7 @@ class Explainer:
 def prepare(task: Task) -> Explainer:
     """Fit the personal sources on everything before as_of, with the parameters that `candidates` tuned."""
     known, settings = read_log(task), task.config.candidates
-    served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
-    view = window(known, "serving", served)
+    view = window(known, "serving", served_users(task, known))
     factory = SourceFactory(view.log, read_texts(task), settings, task.config.seed)
     tuned = tuned_parameters(task)
     personal = {name: factory.fit(name, values) for name, values in tuned.items() if name in PERSONAL}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
+from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
@@ -34,14 +35,14 @@ def main() -> None:
     """Read the pinned tables, learn, rank, publish."""
     with night_task("ranking", task_arguments(__doc__ or "")) as task:
         known, config = read_log(task), task.config
-        served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
+        served = served_users(task, known)
         files = CandidateFiles.of(task.read("candidates"))
         model = learn_from_validation(known, files, config)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, used = config.candidates.block_size, with_ials(config.candidates, task.read("item_factors")).used
         with ray_session():
             final = final_lists(task, window(known, "serving", served))
-            write_blocks(ServedBlocks(files, np.sort(served), model, final, config.ranking, size), published.uri)
+            write_blocks(ServedBlocks(files, served, model, final, config.ranking, size), published.uri)
             write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
         task.counters.update(
             trees=model.decision.trees,

@@ -37,6 +37,7 @@ SOURCES = (
     "sequence_text",
     "generative",
     "profiles",
+    "stated",
 )
 """All candidate sources. Which of them a night uses is configured."""
 
@@ -45,8 +46,17 @@ class Features(Section):
     """Spark feature preparation."""
 
     history_length: int = Field(200, ge=1, le=10_000, description="Items kept per user, most recent first")
-    min_user_interactions: int = Field(1, ge=1, description="Users with fewer interactions get no list")
-    max_users: int | None = Field(None, ge=1, description="Serve only the most recently active users (trial runs)")
+    min_user_interactions: int = Field(
+        1, ge=1, description="Users with interactions, but fewer, get no list; for those without any: serve_new_users"
+    )
+    serve_new_users: bool = Field(
+        True, description="Serve users of `users` and `requests` who have no interaction yet as well"
+    )
+    max_users: int | None = Field(
+        None,
+        ge=1,
+        description="Serve only the most recently active users (trial runs); new ones where these leave room",
+    )
     document_characters: int = Field(1_500, ge=50, le=100_000, description="Item documents are cut here")
     shuffle_partitions: int = Field(4, ge=1, description="spark.sql.shuffle.partitions; about 5M rows each")
 
@@ -151,10 +161,11 @@ class Candidates(Section):
             "sequence_text",
             "generative",
             "profiles",
+            "stated",
         ],
         ...,
     ] = Field(
-        ("popularity", "ease", "text", "item_item", "transitions", "newcomers", "new_items", "profiles"),
+        ("popularity", "ease", "text", "item_item", "transitions", "newcomers", "new_items", "profiles", "stated"),
         description="Sources that propose; popularity is always among them, for users without a history",
     )
     per_source: int = Field(100, ge=10, le=2_000, description="Candidates that each source proposes per user")
@@ -220,6 +231,11 @@ class Candidates(Section):
     )
     generative_tokens: int = Field(
         12_000_000, ge=1_000, description="Codes that `generative` reads in training at most"
+    )
+    stated_weight: tuple[float, ...] = Field(
+        (1, 3, 10, 30),
+        min_length=1,
+        description="How much likeness to what a new user said counts against popularity, values tried for stated",
     )
     history_half_life: tuple[float, ...] = Field(
         (0, 1, 3, 10, 30, 100, 300), min_length=1, description="Half-life of a history item in positions; 0 is no decay"

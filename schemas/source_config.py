@@ -1,10 +1,20 @@
 """The part of the configuration that users write: where their data is, and which of their columns are ours."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 ENTITIES = ("interactions", "items", "users", "feedback", "requests")
+DEMOGRAPHIC = frozenset(
+    ("age", "birth", "birthday", "ethnicity", "gender", "income", "marital", "nationality", "race", "religion", "sex")
+)
+"""Words of attributes that say who a user is, not what the user likes: no list is ever made of them."""
+
+
+def label(name: str) -> str:
+    """What a source column is called in texts: RecBole's files write `name:type`."""
+    return name.split(":", 1)[0]
 
 
 class Section(BaseModel):
@@ -117,6 +127,24 @@ class UserSource(EntitySource):
 
     columns: UserColumns
     attributes: tuple[str, ...] = Field((), description="Source columns to keep as attributes")
+    stated: tuple[str, ...] = Field(
+        (), description="Those of the attributes in which users say what they like: favourite_genres"
+    )
+
+    @property
+    def stated_fields(self) -> tuple[str, ...]:
+        """What the table `users` calls the stated attributes."""
+        return tuple(label(name) for name in self.stated)
+
+    @model_validator(mode="after")
+    def _stated_are_tastes_among_the_attributes(self) -> "UserSource":
+        unknown = [name for name in self.stated if name not in self.attributes]
+        if unknown:
+            raise ValueError(f"'stated' names {unknown}, which 'attributes' does not")
+        personal = [name for name in self.stated if DEMOGRAPHIC & set(re.split(r"[^a-z]+", label(name).lower()))]
+        if personal:
+            raise ValueError(f"'stated' names {personal}: who a user is decides no list, only what the user likes")
+        return self
 
 
 class FeedbackSource(EntitySource):

@@ -30,7 +30,7 @@ BASELINES = (
 )
 WHOLE, DOCUMENTS, NO_TEXT = "nightrec", "nightrec_documents", "nightrec_no_text"
 CANDIDATES = Candidates(
-    sources=SOURCES,
+    sources=tuple(source for source in SOURCES if source != "stated"),  # logs hold no words of users
     per_source=50,
     tuning_users=3_000,
     ease_l2=(10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),

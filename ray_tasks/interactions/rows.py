@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
@@ -54,10 +56,20 @@ class Rows:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Rows(offsets, self.items[np.arange(offsets[-1]) + starts] if len(rows) else self.items[:0])
 
+    def at(self, rows: Ints) -> "Rows":
+        """The given rows, in the given order; an empty one in the place of -1."""
+        return Rows(np.append(self.offsets, self.offsets[-1]), self.items).take(rows)
+
     def weighted(self, n_items: int, half_life: float) -> "csr_matrix[Any]":
         """Sparse (rows, items) weights that halve every `half_life` positions; 0 weighs all alike."""
         weights = decay(self.position_of, half_life).astype(np.float32)
         return csr_matrix((weights, self.items, self.offsets), shape=(len(self), n_items))
+
+
+def places(wanted: NDArray[np.object_], ids: NDArray[np.object_]) -> Ints:
+    """Where each of the wanted ids stands among `ids`; -1 where it does not."""
+    found = pc.index_in(pa.array(wanted, pa.string()), value_set=pa.array(ids, pa.string()))
+    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def decay(position: Ints, half_life: float) -> Floats:

@@ -3,7 +3,7 @@
 Window `validation` knows train; `test` knows train and validation; `serving` knows everything before as_of.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ray_tasks.interactions.rows import Ints, Rows
+from ray_tasks.interactions.rows import Ints, Rows, places
+from ray_tasks.interactions.stated import Stated
 from schemas.errors import LakeError
 from schemas.night import Task
 
@@ -62,7 +63,7 @@ class Log:
 class Window:
     """What was known (`log`), and for the users to serve their ids, histories and unseen targets.
 
-    `targets` is None for serving. Users are sorted by id.
+    `targets` is None for serving. Users are sorted by id. `stated` is what those without a history said before.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Window:
     user_ids: NDArray[np.object_]
     history: Rows
     targets: Rows | None
+    stated: Stated = field(default_factory=Stated.none)
 
 
 def encode(splits: pa.Table, items: pa.Table, before: datetime, min_rating: float | None = None) -> Log:
@@ -108,16 +110,22 @@ def _integers(column: pa.ChunkedArray) -> Ints:
     return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
-def window(log: Log, name: str, served: NDArray[np.object_] | None = None) -> Window:
-    """One window of the log. Serving serves the users named in `served`; others those with an unseen target."""
+def window(log: Log, name: str, served: NDArray[np.object_] | None = None, stated: Stated | None = None) -> Window:
+    """One window of the log. Serving serves the users named in `served`, also those whom the log does not know; others
+    those with an unseen target.
+
+    `stated` is what users said before `as_of`; a window of the past knows of it what was said before it began.
+    """
     known = log.where(log.split < WINDOWS[name])
-    histories = known.histories()
+    histories, said = known.histories(), stated or Stated.none()
     if name == "serving":
-        users = np.flatnonzero(np.isin(log.user_ids, served if served is not None else log.user_ids))
-        return Window(name, known, log.user_ids[users], histories.take(users), None)
-    targets = _unseen(log.where((log.split == WINDOWS[name]) & log.relevant), histories)
-    users = np.flatnonzero(targets.lengths)
-    return Window(name, known, log.user_ids[users], histories.take(users), targets.take(users))
+        user_ids = log.user_ids if served is None else np.unique(served)
+        view = Window(name, known, user_ids, histories.at(places(user_ids, log.user_ids)), None)
+    else:
+        targets = _unseen(log.where((log.split == WINDOWS[name]) & log.relevant), histories)
+        users, said = np.flatnonzero(targets.lengths), said.before(known.end)
+        view = Window(name, known, log.user_ids[users], histories.take(users), targets.take(users))
+    return replace(view, stated=said.among(view.user_ids[view.history.lengths == 0]))
 
 
 def _unseen(future: Log, histories: Rows) -> Rows:

@@ -1,6 +1,6 @@
 """Which model serves: decided inside the validation window, on users with a history, by cross-validated NDCG@10.
 
-Users without a history get popularity from every model, so they say nothing about the choice.
+Users without a history get the same list from every model, so they say nothing about the choice.
 """
 
 import logging
@@ -15,7 +15,7 @@ from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.ranker.calibration import Calibration
 from ray_tasks.ranker.features import NAMES, Lists, fusion
 from ray_tasks.ranker.ranked_lists import positions, source_scores
-from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
+from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training, first_order
 from schemas.config import Ranking
 
 log = logging.getLogger("nightrec.ranking")
@@ -43,7 +43,8 @@ class ServingModel:
         """A score per candidate row; NaN for rows that the serving source does not propose."""
         if self.decision.serving == "ranker":
             return self.ranker.score(lists)
-        return source_scores(lists, self.decision.serving)
+        by_source = source_scores(lists, self.decision.serving)
+        return np.where(lists.column("user_count") > 0, by_source, first_order(lists))
 
     def probability(self, scores: Floats) -> Floats:
         """How likely each of these scores is a take; NaN where nothing was learnt."""

@@ -34,14 +34,12 @@ class Ranker:
     names: tuple[str, ...] = NAMES
 
     def score(self, lists: Lists) -> Floats:
-        """A score per row; higher is better. A user without history gets what newcomers take, or what is popular."""
+        """A score per row; higher is better. For users without a history see `first_order`."""
         learned = FUSION_WEIGHT * fusion(lists)
         if self.models and len(lists):
             values = chosen(features(lists), self.names)
             learned = learned + np.mean([b.predict(values, num_threads=1) for b in self._boosters], axis=0)
-        newcomers = lists.column("newcomers_score")
-        popular = np.where(np.isnan(newcomers), lists.column("popularity_score"), newcomers)
-        return np.where(lists.column("user_count") > 0, learned, popular)
+        return np.where(lists.column("user_count") > 0, learned, first_order(lists))
 
     @cached_property
     def _boosters(self) -> list[Any]:
@@ -68,6 +66,16 @@ class Ranker:
             {self.names[i]: round(float(row[i]), 4) for i in np.argsort(-np.abs(row), kind="stable")[:most]}
             for row in parts[:, :-1]
         ]
+
+
+def first_order(lists: Lists) -> Floats:
+    """Scores for users without a history: first what is near to what they said they like, then what newcomers take.
+
+    Without the source `newcomers` what is popular takes its place. Counts become negative, in the same order.
+    """
+    newcomers, stated = lists.column("newcomers_score"), lists.column("stated_score")
+    popular = np.where(np.isnan(newcomers), lists.column("popularity_score"), newcomers)
+    return np.where(np.isnan(stated), -1 / (1 + popular), stated)
 
 
 def chosen(values: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:

@@ -1,16 +1,17 @@
 """From fitted sources to rows of `candidates`, one block of users at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.rows import Floats, Ints, Rows, Scores, top_k
+from ray_tasks.interactions.rows import Floats, Ints, Rows, Scores, places, top_k
+from ray_tasks.interactions.stated import Stated
 from ray_tasks.interactions.windows import DAY, Log, Window
 from ray_tasks.retrieval.popularity import counts
-from ray_tasks.retrieval.source import CandidateSource
+from ray_tasks.retrieval.source import CandidateSource, TextSource
 from schemas.tables.candidates import CANDIDATES
 
 
@@ -40,20 +41,24 @@ class ItemFeatures:
 
 @dataclass(frozen=True)
 class Users:
-    """Users to score: ids, histories, days since their last interaction (NaN if none) and unseen targets if known."""
+    """Users to score: ids, histories, days since their last interaction (NaN if none) and unseen targets if known.
+
+    `stated` is what those without a history said; it may speak of others as well.
+    """
 
     user_ids: NDArray[np.object_]
     history: Rows
     idle_days: Scores
     targets: Rows | None
+    stated: Stated = field(default_factory=Stated.none)
 
     @classmethod
     def of(cls, window: Window) -> "Users":
         """The window's users, in order of id."""
-        last = np.full(len(window.log.user_ids), -np.inf)
+        last = np.full(len(window.log.user_ids) + 1, -np.inf)  # one more for those whom the log does not know
         np.maximum.at(last, window.log.user, window.log.time)
-        idle = (window.log.end - last[np.searchsorted(window.log.user_ids, window.user_ids)]) / DAY
-        return cls(window.user_ids, window.history, _finite(idle), window.targets)
+        idle = (window.log.end - last[places(window.user_ids, window.log.user_ids)]) / DAY
+        return cls(window.user_ids, window.history, _finite(idle), window.targets, window.stated)
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -62,11 +67,21 @@ class Users:
         """Up to `size` users from `start`."""
         rows = np.arange(start, min(start + size, len(self)))
         targets = self.targets.take(rows) if self.targets is not None else None
-        return Users(self.user_ids[rows], self.history.take(rows), self.idle_days[rows], targets)
+        return Users(self.user_ids[rows], self.history.take(rows), self.idle_days[rows], targets, self.stated)
 
 
 def _finite(values: Floats) -> Scores:
     return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
+
+
+def scores_of(source: CandidateSource, users: Users) -> Scores:
+    """A source's scores of a block of users: by their histories, or by what they said where they have none."""
+    scores = source.score(users.history)
+    if isinstance(source, TextSource):
+        who, vectors = users.stated.of(users.user_ids)
+        if len(who):
+            scores[who] = source.score_texts(vectors)
+    return scores
 
 
 Catalogue = NDArray[np.bool_]
@@ -101,7 +116,7 @@ class Scorer:
 
     def table(self, users: Users) -> pa.Table:
         """Rows of `candidates`, by user and item: the union of all proposals with every source's score."""
-        scores = {name: source.score(users.history) for name, source in self.sources.items()}
+        scores = {name: scores_of(source, users) for name, source in self.sources.items()}
         best = {n: proposals(s, users.history, self.per_source, self.catalogue) for n, s in scores.items()}
         ranks = {name: _ranks(found, len(self.item_ids)) for name, found in best.items()}
         user, item = np.nonzero(np.logical_or.reduce([rank > 0 for rank in ranks.values()]))

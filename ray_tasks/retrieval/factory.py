@@ -18,6 +18,7 @@ from ray_tasks.retrieval.popularity import RecentPopularity, first_events
 from ray_tasks.retrieval.regularised_ease import fit_regularised_ease
 from ray_tasks.retrieval.sequence import SequenceSettings, fit_sequence
 from ray_tasks.retrieval.source import CandidateSource, SimilaritySource, thin
+from ray_tasks.retrieval.stated import StatedSource
 from ray_tasks.retrieval.text_similarity import TextSimilarity, Vectors
 from ray_tasks.retrieval.transitions import fit_transitions
 from ray_tasks.retrieval.two_tower import TwoTowerSettings, fit_two_tower
@@ -72,6 +73,7 @@ class SourceFactory:
             "sequence_text": self._sequence_text,
             "generative": self._generative,
             "profiles": self._profiles,
+            "stated": self._stated,
         }
         return fits[name](**parameters)
 
@@ -174,6 +176,10 @@ class SourceFactory:
 
         return cast("CandidateSource", self._once("generative", collaborative, make))
 
+    def _stated(self, days: float, first: float, weight: float) -> CandidateSource:
+        newcomers = RecentPopularity.fit(first_events(self.known, int(first)), days, fading=True)
+        return StatedSource.fit(self.texts.vectors, newcomers.popularity, weight)
+
     def _similarity(self, matrix: Any, half_life: float) -> CandidateSource:
         return SimilaritySource(self.together.core, matrix, half_life, self.together.n_items)
 
@@ -202,6 +208,11 @@ def grids(settings: Candidates) -> dict[str, Grids]:
         "sequence": {"epochs": settings.sequence_epochs},
         "sequence_text": {"epochs": settings.sequence_epochs},
         "generative": {"collaborative": settings.generative_collaborative},
+        "stated": {
+            "days": settings.trending_days,
+            "first": settings.newcomers_first,
+            "weight": settings.stated_weight,
+        },
         "ials": {"l2": settings.ials_l2, "unobserved": settings.ials_unobserved, **half_life},
     }
     return {name: every[name] for name in settings.used}

@@ -23,7 +23,7 @@ SLOWEST_FIRST = ("generative", "ials", "two_tower", "sequence", "sequence_text",
 class Trial:
     """One source to tune: `name` of the result, `source` and its grid, on `users`.
 
-    `start_from` is a trial whose best values are the first to be tried; it stands earlier in the list.
+    `start_from` is a trial whose best values are the first to be tried, or with `keeps` the only ones.
     """
 
     name: str
@@ -31,19 +31,28 @@ class Trial:
     grid: Grids
     users: Window
     start_from: str | None = None
+    keeps: bool = False
 
     def run(self, factory: SourceFactory, catalogue: Catalogue | None = None, start: Tuned | None = None) -> Tuned:
         """Tune; of what `start` found only the values that this grid knows count, never a half-life."""
         known = {key: value for key, value in (start.parameters if start else {}).items() if key in self.grid}
         known.pop("half_life", None)
-        return tune(self.source, self.grid, factory, self.users, catalogue, known or None)
+        grid = {**self.grid, **{key: (value,) for key, value in known.items()}} if self.keeps else self.grid
+        return tune(self.source, grid, factory, self.users, catalogue, None if self.keeps else known)
 
 
 def trials_of(validation: Window, factory: SourceFactory) -> list[Trial]:
-    """A trial for every source in use, on the users that it is for."""
+    """A trial for every source in use, on the users that it is for.
+
+    What newcomers take is tuned on more users than those who said something, so that `stated` takes it from there.
+    """
     settings = factory.settings
-    users = {name: tuning_users(validation, settings.tuning_users, factory.seed, name) for name in settings.used}
-    return [Trial(name, name, grid, users[name]) for name, grid in grids(settings).items()]
+    found = []
+    for name, grid in grids(settings).items():
+        users = tuning_users(validation, settings.tuning_users, factory.seed, name)
+        leans = name == "stated" and "newcomers" in settings.used
+        found.append(Trial(name, name, grid, users, "newcomers" if leans else None, keeps=leans))
+    return found
 
 
 def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalogue | None = None) -> dict[str, Tuned]:

@@ -1,7 +1,7 @@
 """What a candidate source is, and the two forms that the shipped ones take."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ class CandidateSource(Protocol):
 
     def score(self, history: Rows) -> Scores:
         """(users, items); NaN where the source has nothing to say. Seen items are the caller's business."""
+        ...
+
+
+@runtime_checkable
+class TextSource(Protocol):
+    """A source that can also score users by what they said they like."""
+
+    def score_texts(self, vectors: NDArray[np.float32]) -> Scores:
+        """(users, items) from unit vectors (users, dimensions) in the space of the items' texts; NaN as in `score`."""
         ...
 
 

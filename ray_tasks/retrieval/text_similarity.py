@@ -22,10 +22,30 @@ def item_vectors(embeddings: pa.Table, item_ids: NDArray[np.object_]) -> Vectors
     return _unit(np.hstack(parts)) if parts else np.zeros((len(item_ids), 1), dtype=np.float32)
 
 
+def query_vectors(embeddings: pa.Table, texts: Vectors) -> Vectors:
+    """Other texts in the space of `item_vectors`: less what all items' texts of a kind share, the kinds side by side.
+
+    `texts` are unit vectors (texts, dimensions) of the encoder that made the items' ones.
+    """
+    kinds = sorted(set(embeddings["kind"].to_pylist()))
+    parts = [_unit(texts - vectors_of(_of_kind(embeddings, kind)).mean(axis=0)) for kind in kinds]
+    return _unit(np.hstack(parts)) if parts else np.zeros((len(texts), 1), dtype=np.float32)
+
+
+def vectors_of(embeddings: pa.Table) -> Vectors:
+    """Column `vector` as (rows, dimensions)."""
+    flat = embeddings["vector"].combine_chunks().flatten()
+    return np.asarray(flat, dtype=np.float32).reshape(embeddings.num_rows, -1)
+
+
+def _of_kind(embeddings: pa.Table, kind: str) -> pa.Table:
+    return embeddings.filter(pa.compute.equal(embeddings["kind"], kind))
+
+
 def _centred(embeddings: pa.Table, kind: str, item_ids: NDArray[np.object_]) -> Vectors:
-    of_kind = embeddings.filter(pa.compute.equal(embeddings["kind"], kind))
+    of_kind = _of_kind(embeddings, kind)
     place = np.searchsorted(item_ids, of_kind["item_id"].to_numpy(zero_copy_only=False))
-    found = np.asarray(of_kind["vector"].combine_chunks().flatten(), dtype=np.float32).reshape(len(of_kind), -1)
+    found = vectors_of(of_kind)
     vectors = np.zeros((len(item_ids), found.shape[1]), dtype=np.float32)
     vectors[place] = found - found.mean(axis=0)
     return _unit(vectors)

@@ -2,15 +2,14 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ray_tasks.interactions.metrics import ndcg
-from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import Window
-from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals
+from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals, scores_of
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory
 from ray_tasks.retrieval.popularity import SAME_FOR_ALL
 from ray_tasks.retrieval.source import CandidateSource
@@ -112,7 +111,7 @@ def quality(
     for start in range(0, len(users), block_size):
         block = users.part(start, block_size)
         assert block.targets is not None
-        values.append(ndcg(proposals(source.score(block.history), block.history, 10, catalogue), block.targets))
+        values.append(ndcg(proposals(scores_of(source, block), block.history, 10, catalogue), block.targets))
     return np.concatenate(values)
 
 
@@ -120,14 +119,14 @@ def tuning_users(window: Window, most: int, seed: int, source: str) -> Window:
     """A seeded sample of the users on whom a source (or the ranker) is tuned: all, those with a history, or without.
 
     What says the same to everybody is for everybody, `newcomers` for those without a history. If there are none of
-    them, all users stand in.
+    them, all users stand in. `stated` is for those who said something, and nobody can stand in for them.
     """
     assert window.targets is not None
     known = window.history.lengths > 0
     able = ~known if source == "newcomers" else known | (source in SAME_FOR_ALL)
-    rows = np.flatnonzero(able)
-    rows = rows if len(rows) else np.arange(len(window.user_ids))
+    rows = window.stated.of(window.user_ids)[0] if source == "stated" else np.flatnonzero(able)
+    rows = rows if len(rows) or source == "stated" else np.arange(len(window.user_ids))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    history: Rows = window.history.take(rows)
-    return Window(window.name, window.log, window.user_ids[rows], history, window.targets.take(rows))
+    history, targets = window.history.take(rows), window.targets.take(rows)
+    return replace(window, user_ids=window.user_ids[rows], history=history, targets=targets)

@@ -23,6 +23,7 @@ IN_WORDS = {
     "sequence_text": "the sequence model that reads texts",
     "generative": "semantic ids written by a decoder",
     "profiles": "likeness of profiles",
+    "stated": "likeness to what a new user said",
 }
 
 

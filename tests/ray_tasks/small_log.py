@@ -35,6 +35,7 @@ TUNED = {
     "new_items": Tuned({"half_life": 2.0}, 0),
     "profiles": Tuned({"half_life": 2.0}, 0),
     "graph": Tuned({"layers": 2.0, "half_life": 2.0}, 0),
+    "stated": Tuned({"days": 7.0, "first": 2.0, "weight": 10.0}, 0),
 }
 
 
@@ -99,9 +100,9 @@ def tune_all(log: Log, vectors: Vectors, settings, seed: int) -> dict[str, Tuned
     return {trial.name: trial.run(factory) for trial in trials_of(view, factory)}
 
 
-def scoring(log: Log, name: str, *, served, vectors: Vectors, tuned, settings):
+def scoring(log: Log, name: str, *, served, vectors: Vectors, tuned, settings, stated=None):
     """A window's scorer by sources fitted on what it knows, and its users."""
-    view = window(log, name, served)
+    view = window(log, name, served, stated)
     factory = SourceFactory(view.log, texts_of(vectors), settings, 1)
     blocks = ScoredBlocks.of(view, {s: factory.fit(s, found.parameters) for s, found in tuned.items()}, settings)
     return blocks.scorer, blocks.users

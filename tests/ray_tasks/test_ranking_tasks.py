@@ -46,6 +46,8 @@ SETTINGS = {
 }
 
 USED = Candidates().used
+ASKS, QUIET, LATE = "x-asks", "x-quiet", "x-late"
+"""Users without an interaction: known by a request, by a row of `users`, and by a request at as_of."""
 
 
 def events() -> list[Event]:
@@ -64,8 +66,8 @@ def events() -> list[Event]:
     return [Event(user, item, hour, name) for (hour, user, item), name in zip(found, names, strict=True)]
 
 
-def tables(config) -> dict[str, list[dict]]:
-    """What the tasks before would have published."""
+def tables(config, gender: str) -> dict[str, list[dict]]:
+    """What the tasks before would have published; `gender` is what `users` says of everybody."""
     happened = events()
     items = [item_id(n) for n in range(ITEMS)]
     vectors = random_vectors(ITEMS)
@@ -75,6 +77,17 @@ def tables(config) -> dict[str, list[dict]]:
         "item_factors": [],
         "items": [{"item_id": i, "title": text[i], "categories": [], "texts": []} for i in items],
         "user_histories": [history(user, happened, config.as_of) for user in range(USERS)],
+        "users": [
+            {"user_id": user, "attributes": [{"field": "gender", "text": gender}]} for user in (user_id(0), ASKS, QUIET)
+        ],
+        "requests": [
+            {"user_id": ASKS, "timestamp": config.as_of - timedelta(days=1), "text": "like i03"},
+            {"user_id": LATE, "timestamp": config.as_of, "text": "like i03"},
+        ],
+        "user_embeddings": [
+            {"user_id": user, "kind": "stated", "text_hash": "h", "vector": vectors[3].tolist()}
+            for user in (ASKS, LATE)
+        ],
         "item_embeddings": [
             {"item_id": i, "kind": "document", "text_hash": "h", "vector": vector}
             for i, vector in zip(items, vectors.tolist(), strict=True)
@@ -114,19 +127,19 @@ def run_tasks(uri: str, monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
-    """Run the night, and run its tasks again; returns (snapshots, records, second snapshots, second records)."""
+    """Run the night, and again with other attributes; returns (snapshots, records) of the first and of the second."""
     lake = tmp_path_factory.mktemp("night") / "lake"
     document = {"source": SHOP, **SETTINGS}
     config = freeze(document, run_date=NIGHT, lake=str(lake), mlflow_tracking_uri="sqlite://", run_id="tonight")
     uri = save_config(config)
-    with night_task("before", uri) as task:
-        for name, rows in tables(config).items():
-            stage = task.stage(name)
-            write_rows(stage, pa.Table.from_pylist(rows, schema=TABLES[name].schema))
-            task.publish(stage)
     outcomes = []
     with pytest.MonkeyPatch.context() as patch, ray_session():
-        for _ in range(2):
+        for gender in ("F", "M"):
+            with night_task("before", uri) as task:
+                for name, rows in tables(config, gender).items():
+                    stage = task.stage(name)
+                    write_rows(stage, pa.Table.from_pylist(rows, schema=TABLES[name].schema))
+                    task.publish(stage)
             run_tasks(uri, patch)
             snapshots = {name: Lake(config.lake).snapshot(name, NIGHT) for name in OUTPUTS}
             outcomes += [snapshots, task_records(config)]
@@ -141,7 +154,7 @@ def test_the_published_tables_keep_their_contracts(night):
 
 
 @pytest.mark.ray
-def test_running_the_tasks_again_publishes_nothing_new(night):
+def test_running_the_tasks_again_publishes_nothing_new_whoever_the_users_are(night):
     first, records, second, again = night
     assert {name: s.version for name, s in first.items()} == {name: s.version for name, s in second.items()}
     for name in ("candidates", "ranking", "explanations"):
@@ -160,7 +173,8 @@ def test_every_user_gets_a_full_list_of_unseen_candidates_and_each_place_one_exp
     published = [(row["user_id"], row["item_id"]) for row in rows["recommendations"]]
     assert set(published) <= proposed
     assert not proposed & seen
-    assert Counter(user for user, _ in published) == dict.fromkeys(map(user_id, range(USERS)), 10)
+    everybody = [*map(user_id, range(USERS)), ASKS, QUIET]
+    assert Counter(user for user, _ in published) == dict.fromkeys(everybody, 10)
     assert {row["arm"] for row in rows["recommendations"]} == {"blue"}
     said = [(row["user_id"], row["rank"], row["item_id"]) for row in rows["explanations"]]
     assert said == [(row["user_id"], row["rank"], row["item_id"]) for row in rows["recommendations"]]
@@ -172,7 +186,7 @@ def test_every_user_gets_a_full_list_of_unseen_candidates_and_each_place_one_exp
 @pytest.mark.ray
 def test_tastes_are_found_and_a_newcomer_is_ranked_by_popularity_offline(night):
     records, offline = night[1], night[0]["offline_rankings"].read().to_pylist()
-    served = night[0]["recommendations"].read().to_pylist()
+    served = [row for row in night[0]["recommendations"].read().to_pylist() if row["user_id"] < ASKS]
     fits = [int(row["item_id"][1:]) % TASTES == int(row["user_id"][1:]) % TASTES for row in served if row["rank"] == 1]
     assert np.mean(fits) > 0.6  # a quarter by chance
     new = user_id(USERS - 1)
@@ -185,7 +199,23 @@ def test_tastes_are_found_and_a_newcomer_is_ranked_by_popularity_offline(night):
     counters = records["ranking"]["counters"]
     assert counters["gate"]["reason"].startswith("cross-validated")
     assert set(records["candidates"]["counters"]["tuned"]) == set(USED)
-    assert sum(records["explanations"]["counters"]["by_kind"].values()) == len(served)
+    assert sum(records["explanations"]["counters"]["by_kind"].values()) == len(served) + 2 * 10
+
+
+@pytest.mark.ray
+def test_a_new_user_gets_what_fits_the_request_and_another_what_newcomers_take(night):
+    rows = {name: snapshot.read().to_pylist() for name, snapshot in night[0].items()}
+    found = {
+        user: [row["item_id"] for row in rows["recommendations"] if row["user_id"] == user] for user in (ASKS, QUIET)
+    }
+    reasons = {user: [row["text"] for row in rows["explanations"] if row["user_id"] == user] for user in found}
+    assert item_id(3) in found[ASKS]
+    assert found[ASKS] != found[QUIET]
+    assert "what you said you like" in reasons[ASKS][0]
+    assert set(reasons[QUIET]) == {"Popular with people who are new here."}
+    proposed = [row for row in rows["candidates"] if row["user_id"] == QUIET and row["newcomers_rank"]]
+    assert found[QUIET] == [row["item_id"] for row in sorted(proposed, key=lambda row: row["newcomers_rank"])][:10]
+    assert night[1]["candidates"]["counters"]["new_users"] == {"served": 2, "of_them_stated": 1}
 
 
 @pytest.mark.ray

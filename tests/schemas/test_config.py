@@ -55,6 +55,20 @@ def test_all_problems_are_listed_at_once_with_the_nearest_name():
     assert "found 0" in text
 
 
+def test_only_tastes_among_the_attributes_are_stated():
+    def fields(*stated):
+        users = {"format": "csv", "path": "u.csv", "columns": {"user_id": "u"}, "stated": stated}
+        named = {**users, "attributes": ["likes:token_seq", "age:token", "Birth_Day", "languages"]}
+        return freeze({"source": {**SOURCE, "users": named}}).source.users.stated_fields
+
+    assert fields("likes:token_seq", "languages") == ("likes", "languages")
+    with pytest.raises(ConfigError, match="which 'attributes' does not"):
+        fields("wishes")
+    for name in ("age:token", "Birth_Day"):
+        with pytest.raises(ConfigError, match="who a user is decides no list"):
+            fields("languages", name)
+
+
 def test_a_missing_entity_is_named():
     with pytest.raises(ConfigError, match=r"source\.items: required, but missing"):
         freeze({"source": {"name": "x", "interactions": SOURCE["interactions"]}})
