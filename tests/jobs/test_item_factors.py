@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+import jobs.item_factors
 from jobs.frames import table_schema
+from jobs.histories import histories
 from jobs.item_factors import fit, item_factors, needs_factors, state_the_rule
 from schemas.config import Candidates
 
@@ -46,7 +48,8 @@ def test_the_rule_says_in_the_log_what_joins_and_why(caplog):
 
 
 @pytest.mark.spark
-def test_two_tastes_are_found_again_as_of_each_window_and_a_rerun_is_identical(spark):
+def test_two_tastes_are_found_again_as_of_each_window_and_a_rerun_is_identical(spark, monkeypatch):
+    monkeypatch.setattr(jobs.item_factors, "SWEEPS", 4)  # each is some sixty Spark tasks
     rows = two_tastes()
     windows = {}
     for row in item_factors(splits(spark, rows), FEW, 1).collect():
@@ -68,16 +71,17 @@ def test_two_tastes_are_found_again_as_of_each_window_and_a_rerun_is_identical(s
 
 
 @pytest.mark.spark
-def test_the_table_is_published_empty_or_filled_as_the_rule_says(shop):
+def test_the_table_is_published_empty_or_filled_as_the_rule_says(shop, monkeypatch):
+    monkeypatch.setattr(jobs.item_factors, "SWEEPS", 1)
     shop.items([f"i{n:02d},Item {n},," for n in range(12)])
     shop.events([f"u{n % 4},i{n:02d},2026-11-0{n % 9 + 1}T10:00:00Z,5" for n in range(12)])
     shop.settings["candidates"] = {"ials_dimensions": 2, "max_core_items": 12}
     shop.ingest()
-    shop.features()
+    shop.run("histories", histories)
     assert shop.table("item_factors") == []
     assert shop.record("histories")["counters"]["factors_fitted"] is False
     shop.settings["candidates"]["max_core_items"] = 11
-    shop.features()
+    shop.run("histories", histories)
     assert shop.record("histories")["counters"]["factors_fitted"] is True
     filled = shop.table("item_factors")
     assert {row["item_id"] for row in filled if row["window"] == "serving"} == {f"i{n:02d}" for n in range(12)}

@@ -184,7 +184,7 @@ def test_every_user_gets_a_full_list_of_unseen_candidates_and_each_place_one_exp
 
 
 @pytest.mark.ray
-def test_tastes_are_found_and_a_newcomer_is_ranked_by_popularity_offline(night):
+def test_tastes_are_found_and_a_newcomer_is_ranked_by_what_newcomers_take_offline(night):
     records, offline = night[1], night[0]["offline_rankings"].read().to_pylist()
     served = [row for row in night[0]["recommendations"].read().to_pylist() if row["user_id"] < ASKS]
     fits = [int(row["item_id"][1:]) % TASTES == int(row["user_id"][1:]) % TASTES for row in served if row["rank"] == 1]
@@ -195,7 +195,8 @@ def test_tastes_are_found_and_a_newcomer_is_ranked_by_popularity_offline(night):
         for model in {row["model"] for row in offline}
     }
     assert lists.keys() == {"ranker", "fusion", "popularity_recent", "popularity_all_time", *USED[1:]}
-    assert lists["ranker"] == lists["popularity_recent"] == lists["ease"]
+    assert lists["ranker"][: len(lists["newcomers"])] == lists["newcomers"]
+    assert lists["popularity_recent"] == lists["ease"]
     counters = records["ranking"]["counters"]
     assert counters["gate"]["reason"].startswith("cross-validated")
     assert set(records["candidates"]["counters"]["tuned"]) == set(USED)
