@@ -244,6 +244,7 @@ class Rerank(Section):
     tokens: int = Field(
         100_000, ge=0, le=10_000_000_000, description="Prompt tokens that a night may read for it; then no user follows"
     )
+    places: int = Field(10, ge=2, le=100, description="First places of a list that change: each costs tokens")
     weight: float = Field(0.2, ge=0, le=1, description="The model's say beside the ranker; `bench-ranking` tells one")
     in_context: int = Field(0, ge=0, le=20, description="Solved examples of other users that every prompt begins with")
 

@@ -47,14 +47,15 @@ TUNED_ON, VALIDATED = 800, 24
 class Plan:
     """What may be spent: `tokens` by all arms in both windows, minutes of tuning (0: no tuned arms), and by what.
 
-    `model` is the folder of a causal language model; `kind` what an item is, in a word; `home` holds the tuned model
-    while it is asked.
+    `model` is the folder of a causal language model; `home` holds the tuned one while it is asked; `places` are the
+    first ones of the lists, which are re-ordered; `kind` is what an item is, in a word.
     """
 
     model: str
     home: Path
     tokens: int = TOKENS
     tuning_minutes: float = TUNING_MINUTES
+    places: int = 10
     kind: str = "item"
     seed: int = 20_241
     threads: int = 1
@@ -128,6 +129,7 @@ def rerank(
     return {
         "model": Path(plan.model).name,
         "tokens_budget": plan.tokens,
+        "places": plan.places,
         "chosen": chosen,
         "validation": _told(first),
         "test": _told(second),
@@ -151,7 +153,7 @@ def _measured(
     weights: Mapping[str, float] | None,
 ) -> tuple[Outcome, dict[str, float]]:
     """All arms on one window, and the weight of each arm's blend."""
-    lists = TopLists(ranked.lists, ranked.view.history, told.items, by_vectors(told.texts.vectors))
+    lists = TopLists(ranked.lists[:, : plan.places], ranked.view.history, told.items, by_vectors(told.texts.vectors))
     histories = told.train.histories()
     others = np.setdiff1d(np.arange(len(histories)), _examples(told, settings))
     arms: list[Arm] = line_up(lists, histories, others, models, settings)

@@ -71,10 +71,13 @@ def reranked(task: Task, known: Log, blocks: ServedLists, run: Callable[..., Any
     if settings.method == "off":
         return blocks
     drawn = drawn_ids(blocks.user_ids, settings, config.seed)
+    if not len(drawn):
+        task.counters["rerank"] = {"method": settings.method, "users": 0, "drawn": 0, "tokens": 0, "seconds": 0.0}
+        return blocks
     part: Any = replace(blocks, user_ids=drawn)  # type: ignore[type-var]  # see ServedLists
     rows = pa.concat_tables([part.table(number) for number in range(part.count)])
     view = window(known, "serving", drawn)
-    ranked = movable(rows, view.user_ids, known.item_ids, config.final_list.explore)
+    ranked = movable(rows, view.user_ids, known.item_ids, config.final_list.explore)[:, : settings.places]
     lists = TopLists(ranked, view.history, _items(task, known), by_vectors(_vectors(task, known)))
     places, seed = np.searchsorted(known.user_ids, drawn), config.seed
     served, found = run(asked, lists, known, places, config.generator, settings, seed=seed)

@@ -1,6 +1,8 @@
 """Re-ranking in the benchmark and in a night: what validation decides, and what a served list may lose: nothing."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,12 +29,10 @@ SCHEMA = TABLES["recommendations"].schema
 def happened() -> list[Event]:
     """Seven items of each user in training, one in validation, one in test."""
     drawn, found = np.random.default_rng(5), []
+    names = ["train"] * 7 + ["validation", "test"]
     for user in range(USERS):
-        items = drawn.permutation(ITEMS)[:9]
-        names = ["train"] * 7 + ["validation", "test"]
-        found += [
-            Event(user, int(i), 100.0 * n + user, name) for n, (i, name) in enumerate(zip(items, names, strict=True))
-        ]
+        taken = zip(drawn.permutation(ITEMS)[:9].tolist(), names, strict=True)
+        found += [Event(user, item, 100.0 * n + user, name) for n, (item, name) in enumerate(taken)]
     return found
 
 
@@ -64,8 +64,8 @@ def knowing(*windows: Ranked):
     def rule(prompt: str, answer: str) -> float:
         if "Next film:" not in prompt:
             return 0.0
-        told = {part.split(" (")[0] for part in prompt.split("Liked: ")[1].split("\n")[0].split("; ")}
-        shown = prompt.split("Next film: ")[1].split("\n")[0].split(" (")[0]
+        told = {part.split()[0] for part in re.search(r"Liked: (.*)", prompt)[1].split("; ")}
+        shown = re.search(r"Next film: (\w+)", prompt)[1]
         return 3.0 * (answer == " Yes" and any(told <= wanted.get((one.view.name, shown), set()) for one in windows))
 
     return rule
@@ -73,7 +73,7 @@ def knowing(*windows: Ranked):
 
 def outcome(rule, tokens=10**7):
     windows = ranked_window("validation"), ranked_window("test")
-    plan = Plan("models/any", "unused", tokens=tokens, kind="film", seed=3)
+    plan = Plan("models/any", Path("unused"), tokens=tokens, kind="film", seed=3)
     texts = texts_of(random_vectors(ITEMS))
     return rerank(data(), texts, LOG, *windows, plan, {name: FakeAnswerScorer(rule) for name in ("base", "tuned")})
 
@@ -81,11 +81,7 @@ def outcome(rule, tokens=10**7):
 def test_a_reader_who_knows_helps_where_it_is_asked_and_is_chosen_on_validation():
     windows = ranked_window("validation"), ranked_window("test")
     found = outcome(knowing(*windows))
-    assert found["chosen"] in {
-        "base zero-shot pointwise+ranker",
-        "tuned pointwise+ranker",
-        "base in-context pointwise+ranker",
-    }
+    assert "pointwise" in found["chosen"]
     assert len(found["test"]["arms"]) == 12
     best = found["test"]["arms"][found["chosen"]]
     assert best["helps"]
@@ -113,7 +109,7 @@ def test_the_budget_is_for_all_arms_and_windows_and_0_is_off():
 
 
 def test_tuning_learns_from_training_events_alone():
-    plan = Plan("models/any", "unused", kind="film", seed=3)
+    plan = Plan("models/any", Path("unused"), kind="film", seed=3)
     told = Told.of(data(), LOG, texts_of(random_vectors(ITEMS)), "film")
     pairs = training_pairs(told, plan)
     assert {"train", "validation"} <= {pair.part for pair in pairs}
@@ -214,12 +210,16 @@ def test_a_share_of_the_users_gets_another_order_the_same_one_every_night(method
 
 @pytest.mark.parametrize("method", ["pointwise", "listwise"])
 def test_tokens_bound_the_users_and_without_any_nothing_changes(method):
-    task, _, after, old, new = night(method=method, share=1, weight=1, tokens=1_500)
+    task, _, after, *_ = night(method=method, share=1, weight=1, tokens=1_500)
     assert 0 < task.counters["rerank"]["users"] == len(after.orders) < USERS
     assert task.counters["rerank"]["tokens"] <= 1_500
     for settings in ({"tokens": 0}, {"share": 0}, {"weight": 0}):
         _, _, _, old, new = night(method=method, **{"share": 1, "weight": 1, **settings})
         assert old == new
+    *_, old, new = night(method=method, share=1, weight=1, places=3)
+    rows = list(zip(old.to_pylist(), new.to_pylist(), strict=True))
+    assert all(row == other for row, other in rows if row["rank"] > 4)  # three, and one may be pinned
+    assert any(row != other for row, other in rows if row["rank"] <= 4)
 
 
 def test_off_is_the_default_and_leaves_the_blocks_alone():
@@ -233,5 +233,5 @@ def test_an_endpoint_cannot_rerank(tmp_path):
     about = {"format": "csv", "path": "/x", "columns": columns}
     source = {"name": "s", "interactions": about, "items": {**about, "columns": {"item_id": "i", "title": "t"}}}
     document = {"source": source, "generator": {"backend": "openai"}, "ranking": {"rerank": {"method": "listwise"}}}
-    with pytest.raises(ConfigError, match="ranking.rerank.method"):
+    with pytest.raises(ConfigError, match=r"ranking\.rerank\.method"):
         freeze(document, lake=str(tmp_path), mlflow_tracking_uri="x", encoder__path="e", generator__path="g")
