@@ -143,7 +143,8 @@ STEPS = {
             "item_embeddings",
         ),
         minutes=240,
-        does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published.",
+        does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published. "
+        "With `ranking.rerank` a language model re-orders some lists; then `vocabularies` is read as well.",
         on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. Too little "
         "data to learn from is no failure: reciprocal-rank fusion serves, and the task's record says so.",
     ),

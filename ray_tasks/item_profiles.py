@@ -11,7 +11,7 @@ from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import publish_profiles
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import RunConfig
+from schemas.config import Generator
 from schemas.night import Task, night_task, task_arguments
 
 Row = Mapping[str, Any]
@@ -40,7 +40,7 @@ def write_item_profiles(task: Task) -> None:
         documents,
         Catalogue.of(documents, vocabulary),
         vocabulary,
-        task.config,
+        task.config.generator,
         activity={row["item_id"]: row["n_interactions"] for row in counts},
         reviews=reviews,
         profiled=earlier,
@@ -52,7 +52,7 @@ def item_entities(
     documents: Sequence[Row],
     catalogue: Catalogue,
     vocabulary: Vocabulary,
-    config: RunConfig,
+    generator: Generator,
     activity: Mapping[str, float],
     reviews: Mapping[str, Row],
     profiled: Mapping[str, Sequence[str]],
@@ -61,7 +61,6 @@ def item_entities(
 
     `profiled` holds the themes of items that earlier nights have profiled: context for those that say little.
     """
-    generator = config.generator
     recipe = recipe_key(generator, generator_revision(generator), PromptFile.load(generator.item_prompt))
     count = make_token_counter(generator)
     near = near_profiled(catalogue, [catalogue.places[row["item_id"]] for row in documents], profiled)

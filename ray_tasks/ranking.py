@@ -18,6 +18,7 @@ from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import ServingModel, learn
 from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
 from ray_tasks.ray_session import ray_session
+from ray_tasks.reranking.stage import reranked
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
 from ray_tasks.retrieval.item_factors import with_ials
 from ray_tasks.retrieval.popularity import RecentPopularity
@@ -42,7 +43,8 @@ def main() -> None:
         size, used = config.candidates.block_size, with_ials(config.candidates, task.read("item_factors")).used
         with ray_session():
             final = final_lists(task, window(known, "serving", served))
-            write_blocks(ServedBlocks(files, served, model, final, config.ranking, size), published.uri)
+            lists = ServedBlocks(files, served, model, final, config.ranking, size)
+            write_blocks(reranked(task, known, lists), published.uri)
             write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
         task.counters.update(
             trees=model.decision.trees,

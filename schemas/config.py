@@ -255,6 +255,21 @@ class Candidates(Section):
         return tuple(source for source in SOURCES if source == "popularity" or source in self.sources)
 
 
+class Rerank(Section):
+    """A language model re-orders the lists of some users: off until `make bench-ranking` has shown that it helps."""
+
+    method: Literal["off", "pointwise", "listwise"] = Field(
+        "off", description="pointwise asks about each item alone, listwise about shuffled parts of the list"
+    )
+    share: float = Field(0.1, ge=0, le=1, description="Share of the users, the same ones every night")
+    tokens: int = Field(
+        100_000, ge=0, le=10_000_000_000, description="Prompt tokens that a night may read for it; then no user follows"
+    )
+    places: int = Field(10, ge=2, le=100, description="First places of a list that change: each costs tokens")
+    weight: float = Field(0.2, ge=0, le=1, description="The model's say beside the ranker; `bench-ranking` tells one")
+    in_context: int = Field(0, ge=0, le=20, description="Solved examples of other users that every prompt begins with")
+
+
 class Ranking(Section):
     """The learned ranker and the published list."""
 
@@ -266,6 +281,7 @@ class Ranking(Section):
     learning_rate: float = Field(0.05, gt=0, le=1)
     feature_share: float = Field(0.5, gt=0, le=1, description="Share of the features that each tree may use")
     arm: str = Field("default", description="Experiment arm written to every row")
+    rerank: Rerank = Rerank()
 
 
 class Rule(Section):
@@ -418,6 +434,9 @@ def freeze(document: Mapping[str, Any], where: str = "configuration", **override
         config = RunConfig.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(where, [_explain(item) for item in error.errors()]) from error
+    if config.ranking.rerank.method != "off" and config.generator.backend == "openai":
+        found = "an endpoint does not tell how likely its answers are; choose a backend with weights here, or `off`"
+        raise ConfigError(where, [f"ranking.rerank.method: {config.ranking.rerank.method}, but {found}"])
     expanded = config.model_dump(mode="json")
     for section, name in (("", "lake"), ("", "mlflow_tracking_uri"), ("generator", "path"), ("encoder", "path")):
         home = expanded[section] if section else expanded

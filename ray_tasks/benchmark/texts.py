@@ -9,8 +9,23 @@ import pyarrow.parquet as pq
 from ray_tasks.benchmark.data import Dataset
 from ray_tasks.embeddings import VECTORS, distinct_texts, encode, texts, with_vectors
 from ray_tasks.encoder import encoder_revision
+from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.text_similarity import Vectors, item_vectors
+from ray_tasks.retrieval.words import word_rows
 from schemas.config import Encoder
+
+
+def item_texts(data: Dataset, encoder: Encoder, cache: Path, profiles: Mapping[str, str] | None = None) -> ItemTexts:
+    """What the sources read of the items: of documents alone, or of documents and `profiles` (texts by item_id).
+
+    Vectors of both stand side by side, as in a night; words are those of both together.
+    """
+    told = profiles or {}
+    both = [
+        " ".join(filter(None, (document, told.get(item_id, ""))))
+        for item_id, document in zip(data.log.item_ids, data.documents, strict=True)
+    ]
+    return ItemTexts(encoded(data, encoder, cache, profiles), word_rows(both))
 
 
 def encoded(data: Dataset, encoder: Encoder, cache: Path, profiles: Mapping[str, str] | None = None) -> Vectors:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,7 +18,7 @@ from ray_tasks.profiles.rows import Outcome, Writing, ordered, outcomes
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.profiles.writer import generate
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import RunConfig
+from schemas.config import Generator, RunConfig
 from schemas.night import Task, run_folder
 from schemas.stage_files import write_rows
 from schemas.tables import TABLES
@@ -37,20 +37,17 @@ def publish_profiles(
     settings = config.generator
     labels = frozenset(chain.from_iterable(vocabulary.labels(one) for one in ("theme", "mood")))
     freshness = Freshness(settings.stale_share, settings.stale_days, labels, settings.full_refresh)
-    cost = cost_of(config, kind)
+    cost = cost_of(settings, kind)
     plan = plan_profiles(entities, earlier, config.night, budget, cost, freshness)
     tonight = [row for row in earlier.values() if row["generated_on"] == config.night]
     until = None if settings.nightly_second_budget is None else _deadline(config, kind, is_used=bool(tonight))
-    answered: dict[str, Outcome] = {}
-    started, more = time.monotonic(), plan.asked
-    while more:
-        spare = plan.spare / len(more)
-        answers = outcomes(_answers(task, kind, more, words, spare, until))
-        answered |= answers
-        if len(answers) < len(more) or any(one.is_unserved for one in answers.values()):
-            break
-        left = budget - tokens_of(tonight) - tokens_of(row for one in answered.values() for row in one.attempts)
-        plan, more = extended(plan, left, cost, least=settings.batch_size)
+    spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
+
+    def answer(asked: Sequence[Entity], spare: float) -> Iterable[Row]:
+        return answers(spool, asked, kind, settings, words, spare, until)
+
+    started = time.monotonic()
+    plan, answered = carried_out(plan, budget - tokens_of(tonight), cost, answer, least=settings.batch_size)
     seconds = time.monotonic() - started if answered else 0.0
     writing = Writing(kind, config, generator_revision(settings))
     rows = ordered(writing.rows(plan, answered), kind.id_column)
@@ -70,16 +67,39 @@ def token_budget(config: RunConfig, kind: ProfileKind) -> int:
     return items if kind.name == "item" else config.generator.nightly_token_budget - items
 
 
-def cost_of(config: RunConfig, kind: ProfileKind) -> Any:
+def cost_of(config: Generator, kind: ProfileKind) -> Callable[[Entity], int]:
     """What one attempt at an entity may cost at most, in tokens. An endpoint is paid for the examples every time."""
-    count = make_token_counter(config.generator)
-    prompt = PromptFile.load(kind.prompt_version(config.generator))
-    examples = count(prompt.prefix) if config.generator.backend == "openai" else 0
+    count = make_token_counter(config)
+    prompt = PromptFile.load(kind.prompt_version(config))
+    examples = count(prompt.prefix) if config.backend == "openai" else 0
 
     def cost(entity: Entity) -> int:
-        return examples + count(prompt.prompt(entity.evidence)) + config.generator.max_new_tokens
+        return examples + count(prompt.prompt(entity.evidence)) + config.max_new_tokens
 
     return cost
+
+
+def carried_out(
+    plan: Plan,
+    budget: int,
+    cost: Callable[[Entity], int],
+    answer: Callable[[Sequence[Entity], float], Iterable[Row]],
+    least: int,
+) -> tuple[Plan, dict[str, Outcome]]:
+    """Ask as planned, then for the next in line while `budget` tokens last; the plan in the end, and all outcomes.
+
+    `answer` gives the attempts at entities, with so many spare tokens for each. It ends early where the backend does.
+    """
+    answered: dict[str, Outcome] = {}
+    more = plan.asked
+    while more:
+        found = outcomes(answer(more, plan.spare / len(more)))
+        answered |= found
+        if len(found) < len(more) or any(one.is_unserved for one in found.values()):
+            break
+        left = budget - tokens_of(row for one in answered.values() for row in one.attempts)
+        plan, more = extended(plan, left, cost, least)
+    return plan, answered
 
 
 def tokens_of(rows: Iterable[Row]) -> int:
@@ -87,15 +107,19 @@ def tokens_of(rows: Iterable[Row]) -> int:
     return sum(row["prompt_tokens"] + row["output_tokens"] for row in rows)
 
 
-def _answers(
-    task: Task, kind: ProfileKind, asked: Sequence[Entity], words: frozenset[str], spare: float, until: float | None
+def answers(
+    spool: Spool,
+    asked: Sequence[Entity],
+    kind: ProfileKind,
+    config: Generator,
+    words: frozenset[str],
+    spare: float,
+    until: float | None = None,
 ) -> Iterator[Row]:
-    """Attempts at entities: those that an earlier try of this task has paid for, then new ones.
+    """Attempts at entities: those in the spool, which an earlier try has paid for, then new ones, which join it.
 
     Stops when the monotonic clock is past `until`.
     """
-    config = task.config
-    spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
     found = [outcome for table in spool for outcome in outcomes(table.to_pylist()).values()]
     kept = {one.last["generation_key"]: one for one in found if not one.is_unserved}
     paid = {entity.key for entity in asked} & set(kept)
@@ -103,7 +127,7 @@ def _answers(
     due = [entity for entity in asked if entity.key not in paid]
     if until is not None and time.monotonic() > until:
         return
-    for table in generate(due, kind.name, config.generator, words, spare=spare):
+    for table in generate(due, kind.name, config, words, spare=spare):
         yield from spool.add(table).to_pylist()
         if until is not None and time.monotonic() > until:
             return

@@ -1,7 +1,7 @@
 """Does re-ranking help? Every arm on the same users against the ranker's order, NDCG@10, paired."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from ray_tasks import statistics
 from ray_tasks.interactions.metrics import hits, ndcg
 from ray_tasks.interactions.rows import Floats, Ints, Rows
 from ray_tasks.reranking.arms import Arm, Reranked, drawn_users, plan, rerank
-from ray_tasks.reranking.fusion import best_weight, cross_fitted, order
+from ray_tasks.reranking.fusion import best_weight, cross_fitted, fused, order
 
 log = logging.getLogger("nightrec.reranking")
 
@@ -33,7 +33,7 @@ class ArmOutcome:
 
     `blended` is False for the model's order alone, True for its fusion with the ranker's. `weight` is the model's
     share in a blend, tuned on all users, for use on others; the blend's own figures are cross-fitted, each half of the
-    users with the weight of the other half. It is 1 for the model's order alone.
+    users with the weight of the other half, unless the weight was given. It is 1 for the model's order alone.
     `helps`: the lower end of the difference's interval is above 0, at 95% over all orders compared (Bonferroni).
     """
 
@@ -68,12 +68,20 @@ class Outcome:
     chosen: ArmOutcome | None
 
 
-def compare(arms: Sequence[Arm], targets: Rows, budget: int, seed: int, most: int | None = None) -> Outcome:
+def compare(
+    arms: Sequence[Arm],
+    targets: Rows,
+    budget: int,
+    seed: int,
+    most: int | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Outcome:
     """Let every arm re-rank the same users and measure it; arms ask about the same lists.
 
     Row r of `targets` is what user r took next. Users are drawn by seed, at most `most`, until one arm's `budget`
     (tokens, for each arm) is spent; all are counted before the first is asked. A list without a target, or of targets
-    alone, has the same NDCG in any order: it counts, but costs nothing.
+    alone, has the same NDCG in any order: it counts, but costs nothing. `weights` are the blends' by arm, found on
+    other users; None tunes them on these.
     """
     lists = arms[0].questions.lists
     users = drawn_users(lists.open_to_change(), seed)[:most]
@@ -85,7 +93,8 @@ def compare(arms: Sequence[Arm], targets: Rows, budget: int, seed: int, most: in
     outcomes = []
     for arm, one in zip(arms, plans, strict=True):
         planned = one if len(one.users) == asked else plan(arm, one.users[:asked], budget)
-        outcomes += measured(arm.name, lists.ranked, targets, users, rerank(arm, planned), seed, 2 * len(arms))
+        weight, found = (weights or {}).get(arm.name), rerank(arm, planned)
+        outcomes += measured(arm.name, lists.ranked, targets, users, found, seed, 2 * len(arms), weight)
     ranker = _interval(ndcg(lists.ranked[users], targets.take(users), K), seed)
     return Outcome(ranker, tuple(outcomes), len(users), asked, _chosen(outcomes))
 
@@ -97,13 +106,22 @@ def decisive(ranked: Ints, targets: Rows) -> NDArray[np.bool_]:
 
 
 def measured(
-    name: str, ranked: Ints, targets: Rows, users: Ints, found: Reranked, seed: int, comparisons: int
+    name: str,
+    ranked: Ints,
+    targets: Rows,
+    users: Ints,
+    found: Reranked,
+    seed: int,
+    comparisons: int,
+    weight: float | None = None,
 ) -> list[ArmOutcome]:
-    """The model's own order and the blend with the ranker's, for the users compared."""
+    """The model's own order and the blend with the ranker's, for the users compared; see `compare` for the weight."""
     ranked, scores, targets = ranked[users], found.scores[users], targets.take(users)
     alone = ndcg(order(ranked, scores), targets, K)
-    blend = cross_fitted(ranked, scores, targets, seed)
-    weight = best_weight(ranked, scores, targets)
+    if weight is None:
+        blend, weight = cross_fitted(ranked, scores, targets, seed), best_weight(ranked, scores, targets)
+    else:
+        blend = ndcg(order(ranked, fused(scores, weight)), targets, K)
     before = ndcg(ranked, targets, K)
 
     def outcome(blended: bool, gains: Floats, share: float) -> ArmOutcome:

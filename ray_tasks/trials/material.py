@@ -56,13 +56,13 @@ class Material:
     def entities(self, kind: str, config: RunConfig, generator: Generator) -> list[Entity]:
         """The sample of a kind as a generator is asked about it, in the sample's order."""
         arm = config.model_copy(update={"generator": generator})
-        return self._items(arm) if kind == "item" else self._users(arm)
+        return self._items(generator) if kind == "item" else self._users(arm)
 
-    def _items(self, config: RunConfig) -> list[Entity]:
+    def _items(self, generator: Generator) -> list[Entity]:
         profiled = {row["item_id"]: row["themes"] for row in self.profiles if row["source"] == "llm"}
         rows = [self.document_of[item_id] for item_id in self.items]
         catalogue, counts = self.item_catalogue, self.popularity
-        return item_entities(rows, catalogue, self.vocabulary, config, counts, self.reviews, profiled)
+        return item_entities(rows, catalogue, self.vocabulary, generator, counts, self.reviews, profiled)
 
     def _users(self, config: RunConfig) -> list[Entity]:
         catalogue = self.user_catalogue

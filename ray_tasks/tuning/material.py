@@ -134,7 +134,8 @@ def _item_profiles(tables: Tables, config: RunConfig) -> tuple[list[Pair], list[
     documents = [row for row in tables.documents if row["item_id"] in wanted | held]
     catalogue = Catalogue.of(tables.documents, tables.vocabulary)
     counts = {item_id: float(count) for item_id, count in popularity(tables.events).items()}
-    entities = item_entities(documents, catalogue, tables.vocabulary, config, counts, tables.reviews, profiled)
+    generator, vocabulary = config.generator, tables.vocabulary
+    entities = item_entities(documents, catalogue, vocabulary, generator, counts, tables.reviews, profiled)
     learned, held_out = _divided(entities, wanted)
     return _learned("item", learned, tables.item_profiles, tables, config), held_out
 
