@@ -11,10 +11,9 @@ import logging
 import re
 from pathlib import Path
 
-from ranking_page import page
-
 from measurement import circumstances
 from ray_tasks.benchmark.data import load
+from ray_tasks.benchmark.report.page import page
 from ray_tasks.benchmark.run import CANDIDATES, RANKING, Comparison, summary
 from ray_tasks.benchmark.texts import encoded
 from ray_tasks.retrieval.item_texts import ItemTexts
