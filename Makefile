@@ -14,7 +14,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: bench-generate bench-grounding bench-incremental bench-profiles bench-ranking help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: bench-generate bench-grounding bench-incremental bench-profiles bench-ranking benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ tuning: assets ## Tune the generator on the last night and promote it if better:
 
 shadow: assets ## Try a prompt or model beside the night's: TRY="--challenger-item-prompt item_profile.v3"
 	@$(PY) infra/local/trial.py shadow $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)") $(TRY)
+
+benchmark: assets ## The ranking benchmark on the last night's data: TRY="--protocol both --sources ease text"
+	@$(PY) infra/local/trial.py benchmark $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)") $(TRY)
 
 test: lint types imports unit integration ## Lint, types, import rules, unit tests, a whole small night
 

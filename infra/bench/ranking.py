@@ -12,10 +12,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-from ranking_page import page
 
 from measurement import circumstances
 from ray_tasks.benchmark.data import load
+from ray_tasks.benchmark.report.page import page
 from ray_tasks.benchmark.run import Comparison, summary
 from ray_tasks.benchmark.settings import CANDIDATES, RANKING
 from ray_tasks.benchmark.texts import encoded

@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+from jobs.report.benchmark import benchmark_view
 from jobs.report.history import earlier_nights, read_summaries
 from jobs.report.page import render_page
 from jobs.report.profile_samples import read_vocabulary, sample_profiles, sample_rejects
@@ -53,6 +54,7 @@ def read_samples(reader: TableReader) -> dict[str, Any]:
         "rejects": sample_rejects(reader),
         "vocabulary": read_vocabulary(reader),
         **{name: trial_view(reader.newest(f"{name}_trials")) for name in ("tuning", "shadow")},
+        "benchmark": benchmark_view(reader.newest("benchmark_evaluations")),
     }
 
 

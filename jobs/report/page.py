@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import ChainableUndefined, Environment, PackageLoader
+from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 
 from jobs.report import charts
 from jobs.report.checks import night_checks
@@ -25,7 +25,8 @@ def render_page(
     """The whole page as HTML. `samples` is what `read_samples` found; `config` is shown as it is."""
     # A figure that a task did not leave shows as nothing: the report of a broken night must not break as well.
     environment = Environment(
-        loader=PackageLoader("jobs.report"),
+        # The style sheet is one for all pages.
+        loader=ChoiceLoader([PackageLoader("jobs.report"), PackageLoader("schemas")]),
         autoescape=True,
         undefined=ChainableUndefined,
         trim_blocks=True,

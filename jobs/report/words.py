@@ -5,6 +5,8 @@ from datetime import datetime
 LABELS = {
     "ranker": "Ranker",
     "ease": "EASE",
+    "ials": "iALS",
+    "nightrec_no_text": "Nightrec without text",
     "item_item": "Item-item",
     "transitions": "Transitions",
     "text": "Text similarity",

@@ -24,7 +24,7 @@ def track(config: RunConfig, comparison: Comparison, plot: "Figure", prompts: It
     from mlflow.entities import Metric, Param, RunTag
 
     client = mlflow_client(config.mlflow_tracking_uri)
-    run, now = _run(client, config), int(time.time() * 1000)
+    run, now = open_run(client, config, "shadow"), int(time.time() * 1000)
     client.log_batch(
         run,
         [Metric(name, value, now, 0) for name, value in _metrics(comparison).items()],
@@ -60,17 +60,17 @@ def _tags(config: RunConfig, comparison: Comparison, prompts: Iterable[Registere
     }
 
 
-def _run(client: "MlflowClient", config: RunConfig) -> str:
-    experiment = _experiment(client, config)
+def open_run(client: "MlflowClient", config: RunConfig, kind: str) -> str:
+    """The id of the task's run in the experiment `nightrec/<source>/<kind>`; a retry gets the same one."""
+    experiment = _experiment(client, f"nightrec/{config.source.name}/{kind}", config)
     found = client.search_runs([experiment], f"tags.`nightrec.run_id` = '{config.run_id}'", max_results=1)
     if found:
         return str(found[0].info.run_id)
     tags = {"nightrec.run_id": config.run_id}
-    return str(client.create_run(experiment, tags=tags, run_name=f"shadow {config.night}").info.run_id)
+    return str(client.create_run(experiment, tags=tags, run_name=f"{kind} {config.night}").info.run_id)
 
 
-def _experiment(client: "MlflowClient", config: RunConfig) -> str:
-    name = f"nightrec/{config.source.name}/shadow"
+def _experiment(client: "MlflowClient", name: str, config: RunConfig) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)

@@ -1,6 +1,7 @@
 """All tables of the lake, by name. One module per table."""
 
 from schemas.table import Table
+from schemas.tables.benchmark_evaluations import BENCHMARK_EVALUATIONS
 from schemas.tables.candidates import CANDIDATES
 from schemas.tables.evaluations import EVALUATIONS
 from schemas.tables.explanations import EXPLANATIONS
@@ -61,8 +62,9 @@ TABLES: dict[str, Table] = {
         RUNS,
         TUNING_TRIALS,
         SHADOW_TRIALS,
+        BENCHMARK_EVALUATIONS,
     )
 }
 
-OUTSIDE = (TUNING_TRIALS.name, SHADOW_TRIALS.name)
+OUTSIDE = (TUNING_TRIALS.name, SHADOW_TRIALS.name, BENCHMARK_EVALUATIONS.name)
 """Tables that other DAGs publish: no night waits for them, and no manifest names them."""

@@ -26,7 +26,7 @@ HEAVY = (
     "mlflow",
     "deltalake",
 )
-DAGS = {"nightly_recommendations", "weekly_tuning", "shadow_run"}
+DAGS = {"nightly_recommendations", "weekly_tuning", "shadow_run", "benchmark"}
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.report.__main__ import report
+from jobs.report.benchmark import benchmark_view
 from jobs.report.costs import cost_figures, cost_trends
 from jobs.report.profile_samples import with_claims
 from jobs.report.samples import featured_user
@@ -58,6 +59,20 @@ SHADOW = [
 ]
 
 
+def ranked(model, metric, value, catalogue="clean", **other):
+    place = {"protocol": "p1", "catalogue": catalogue, "slice": "all", "n_users": 1_234}
+    return {"model": model, "metric": metric, "value": value, "low": None, "high": None, **place, **other}
+
+
+BENCHMARK = [
+    ranked("ease", "ndcg@10", 0.05),
+    ranked("nightrec", "ndcg@10", 0.06),
+    ranked("nightrec", "ndcg@10", 0.01, slice="new_users"),
+    ranked("nightrec", "ndcg@10", 0.5, catalogue="all"),
+    ranked("nightrec", "lift_over:ease", 0.2, low=0.1, high=0.3),
+]
+
+
 def publish_trials(folder, table, rows, night):
     """As another DAG does: in a run of its own, named by no manifest."""
     with night_task(table, save_config(make_config(folder, night, table))) as task:
@@ -74,6 +89,7 @@ def night(tmp_path_factory):
     publish_trials(folder, "shadow_trials", SHADOW, NIGHT)
     late = [{**row, "value": 0.999} for row in SHADOW]
     publish_trials(folder, "shadow_trials", late, NIGHT + timedelta(days=1))
+    publish_trials(folder, "benchmark_evaluations", BENCHMARK, before)
     config = make_config(folder)
     return config, *make_report(config, costs=cost_rows(price=2e-6))
 
@@ -265,6 +281,22 @@ def test_a_comparison_is_ordered_and_its_bars_stay_on_their_scale():
 def test_equal_values_have_no_best():
     view = trial_view((NIGHT, [trial("prompting", "auc", 0.5), trial("lora", "auc", 0.5)]))
     assert not any(cell["best"] for group in view["groups"] for row in group["rows"] for cell in row["cells"])
+
+
+def test_the_newest_ranking_benchmark_shows_its_headline_best_first(night):
+    shown = section(night[2], "benchmark")
+    assert "Published for the night of 22 April 1998." in shown
+    assert "P1, clean catalogue, 1,234 users" in shown
+    assert re.findall(r'<th scope="row">([^<]+)</th>', shown) == ["Nightrec", "EASE"]
+    assert re.findall(r'<td class="right">(0\.\d+)</td>', shown) == ["0.0600", "0.0500"]
+    assert '+20.0%<span class="range-text">+10.0% to +30.0%</span>' in shown
+
+
+def test_a_benchmark_without_rows_is_not_shown():
+    assert benchmark_view(None) is None
+    assert benchmark_view((NIGHT, [])) is None
+    only_all = benchmark_view((NIGHT, [ranked("nightrec", "ndcg@10", 0.0, catalogue="all")]))
+    assert [(panel["catalogue"], panel["rows"][0]["share"]) for panel in only_all["panels"]] == [("all", 0.0)]
 
 
 def test_a_night_that_stopped_before_its_profiles_has_a_page_without_them(tmp_path):

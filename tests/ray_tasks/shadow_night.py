@@ -78,10 +78,10 @@ def small_config(folder: Any, run_id: str, **generator: Any) -> RunConfig:
     )
 
 
-def publish_small_night(config: RunConfig) -> None:
-    """Write the night's tables and the manifest that names their versions."""
+def publish_small_night(config: RunConfig, given: dict[str, list[dict[str, Any]]] | None = None) -> None:
+    """Write the night's tables, or those given, and the manifest that names their versions."""
     lake, tables = Lake(config.lake), []
-    for name, rows in _tables().items():
+    for name, rows in (given or _tables()).items():
         stage = lake.stage(name, NIGHT, "night")
         write_rows(stage, pa.Table.from_pylist([_whole(name, row) for row in rows], schema=TABLES[name].schema))
         done = lake.publish(stage, lambda table, files: [], {})

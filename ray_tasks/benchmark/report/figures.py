@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranking_words import finite, percent, signed, within
+from ray_tasks.benchmark.report.words import finite, percent, signed, within
 
 Result = Mapping[str, Any]
 NIGHTREC = "nightrec"

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ranking_figures import METRIC, Effect
-from ranking_words import cell, finite, label
+from ray_tasks.benchmark.report.figures import METRIC, Effect
+from ray_tasks.benchmark.report.words import cell, finite, label
 
 
 def records(found: Any, path: Sequence[str] = ()) -> list[dict[str, Any]]:

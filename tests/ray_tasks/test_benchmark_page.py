@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "infra" / "bench"))
-
-from ranking_charts import Scale
-from ranking_figures import Effect
-from ranking_page import index, main, page
+from ray_tasks.benchmark.report.charts import Scale
+from ray_tasks.benchmark.report.figures import Effect
+from ray_tasks.benchmark.report.page import index, main, page
 
 ROOT = Path(__file__).resolve().parents[2]
 STEAM = json.loads((ROOT / "docs" / "benchmarks" / "ranking-steam-p1.json").read_text())

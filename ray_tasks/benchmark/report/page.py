@@ -1,6 +1,6 @@
 """The HTML page of a ranking benchmark, and of several an index.
 
-    python infra/bench/ranking_page.py build/bench/ranking-steam-p1.json ...
+    python -m ray_tasks.benchmark.report.page build/bench/ranking-steam-p1.json ...
 
 Each page is one file that needs nothing else, written beside its JSON; the index is `ranking.html` beside the first.
 """
@@ -13,16 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ranking_charts as charts
-import ranking_figures as figures
-import ranking_parts as parts
-import ranking_words as words
-from jinja2 import ChainableUndefined, Environment, FileSystemLoader
-from ranking_figures import Catalogue, Effect, Result
+from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
-REPORT = Path(__file__).resolve().parents[2] / "jobs" / "report" / "templates"
-"""The style sheet is that of a night's report."""
+from ray_tasks.benchmark.report import charts, figures, parts, words
+from ray_tasks.benchmark.report.figures import Catalogue, Effect, Result
+
 PARTS = {
     "rerank": ("Re-ranking by the language model", "Its orders, alone and with the ranker's, for the same users."),
     "final_list": ("The final list", "What a list gives up in accuracy for being more varied."),
@@ -180,7 +175,8 @@ def _part(result: Result, catalogue: Catalogue, key: str, name: str, told: str) 
 def _render(template: str, **shown: Any) -> str:
     # What a result does not hold shows as nothing: results of earlier and later versions are read as well.
     environment = Environment(
-        loader=FileSystemLoader([TEMPLATES, REPORT]),
+        # The style sheet is that of a night's report.
+        loader=ChoiceLoader([PackageLoader("ray_tasks.benchmark.report"), PackageLoader("schemas")]),
         autoescape=True,
         undefined=ChainableUndefined,
         trim_blocks=True,
