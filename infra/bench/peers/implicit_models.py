@@ -47,11 +47,12 @@ def _ranked(model: AlternatingLeastSquares | BM25Recommender, request: Request, 
 def _lists(
     model: AlternatingLeastSquares | BM25Recommender, request: Request, users: np.ndarray, items: np.ndarray
 ) -> np.ndarray:
-    allowed = None if len(items) == request.shape[1] else items
-    ids, scores = model.recommend(users, request.taken[users], N=request.k, items=allowed)
     lists = np.full((len(users), request.k), -1, dtype=np.int64)
+    allowed, width = None if len(items) == request.shape[1] else items, min(request.k, len(items))
+    if not width:
+        return lists
+    ids, scores = model.recommend(users, request.taken[users], N=width, items=allowed)
     # What is filtered out comes back with the lowest number there is, what has no neighbour with 0.
     low = 0 if isinstance(model, BM25Recommender) else -1e30
-    width = min(request.k, ids.shape[1])
-    lists[:, :width] = np.where(scores[:, :width] > low, ids[:, :width], -1)
+    lists[:, :width] = np.where(scores > low, ids, -1)
     return lists
