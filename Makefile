@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 PY := $(VENV)/bin/python
 ASSETS ?= build/assets
 CONFIG ?=
@@ -14,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: bench-generate bench-grounding bench-incremental bench-profiles bench-ranking benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: peers bench-generate bench-grounding bench-incremental bench-profiles bench-ranking benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,11 +81,13 @@ bench-incremental: assets ## Tokens of a second night after 1% of the items and 
 bench-profiles: assets ## Labels against hidden genres and tags: ML_1M=folder STEAM_REVIEWS=folder
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/profiles.py $(BENCH)
 
-bench-ranking: assets ## Nightrec against collaborative filtering: DATA=folder PROTOCOL=p1|p2
+bench-ranking: assets $(if $(findstring --no-peers,$(BENCH)),,peers) ## Nightrec against others: DATA=folder PROTOCOL=p1|p2 (BENCH=--no-peers)
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/ranking.py $(if $(DATA),"$(DATA)") --protocol $(or $(PROTOCOL),p1) $(BENCH)
 
+peers: $(PEERS)/.installed ## The environment of the benchmark's peers: implicit, LensKit, RecTools, ranx
+
 clean: ## Remove everything that the commands above made
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) $(PEERS)
 
 env: $(VENV)/.installed
 
@@ -94,4 +97,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Creating the environment in $(VENV): about 3 GB, a few minutes"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+# torch goes first: its exact version is looked for where a build for CPUs is offered.
+$(PEERS)/.installed: infra/bench/peers/requirements.txt
+	@echo "Creating the peers' environment in $(PEERS): about 2 GB, a few minutes"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check "$$(grep '^torch==' $<)"
+	@$(PEERS)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@

@@ -61,3 +61,7 @@ class LakeError(NightrecError):
 
 class ModelError(NightrecError):
     """A language model or encoder is absent, corrupted or cannot be loaded."""
+
+
+class BenchmarkError(NightrecError):
+    """A benchmark cannot be trusted: a peer failed or broke the rules, or two implementations of a metric disagree."""

@@ -1,10 +1,12 @@
 """How lists are judged: accuracy per user, and what a set of lists does to the catalogue."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_tasks.benchmark.blend import K
 from ray_tasks.interactions.metrics import mrr, ndcg, recall
@@ -13,19 +15,25 @@ from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.popularity import counts
 from ray_tasks.retrieval.text_similarity import Vectors
-from ray_tasks.statistics import draws
+from ray_tasks.statistics import draws, mean
 
 CUT = 10
+FEWEST = 30
+"""Users of a group that is compared with others."""
 ACTIVITY = {"1-5 items": (1, 5), "6-20 items": (6, 20), "over 20 items": (21, np.inf)}
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A window's users with their targets, and what is known of the items."""
+    """A window's users with their targets, and what is known of the items and of the users.
+
+    `attributes` are user attributes by name, one label per user of the log ("" if unknown).
+    """
 
     view: Window
     vectors: Vectors
     catalogue: Catalogue | None = None
+    attributes: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
 
     @cached_property
     def known(self) -> Floats:
@@ -67,12 +75,44 @@ class Judge:
             name: (lengths >= low) & (lengths <= (high or lengths.max(initial=0)))
             for name, (low, high) in ACTIVITY.items()
         }
+        users |= {f"{name}={label}": mask for name, groups in self.groups.items() for label, mask in groups.items()}
         found = {n: {"users": int(m.sum()), "ndcg@10": float(gains[m].mean())} for n, m in users.items() if m.any()}
         for name, items in (("new items", self.known == 0), ("warm items", self.known > 0)):
             part = of_items(self.targets, items)
             asked = part.lengths > 0
             if asked.any():
                 found[name] = {"users": int(asked.sum()), "recall@20": float(recall(ranked, part)[asked].mean())}
+        return found
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        """By attribute and label, in the order of the labels, which users bear it; the unknown are in no group."""
+        places = np.searchsorted(self.view.log.user_ids, self.view.user_ids)
+        borne = {name: labels[places] for name, labels in self.attributes.items()}
+        return {name: {str(one): found == one for one in np.unique(found) if one} for name, found in borne.items()}
+
+    def fairness(self, ranked: Ints, seed: int) -> dict[str, dict[str, Any]]:
+        """By attribute the groups that are served best and worst, of those with at least FEWEST users.
+
+        `difference` is between their NDCG@10, with a bootstrap 95% interval: users are drawn with replacement within
+        each group. The two were picked for being extremes, so among many groups the interval is too sure of itself.
+        """
+        gains = ndcg(ranked, self.targets)
+        found = {}
+        for name, groups in self.groups.items():
+            members = {label: gains[mask] for label, mask in groups.items() if mask.sum() >= FEWEST}
+            if len(members) < 2:
+                continue
+            means = {label: float(values.mean()) for label, values in members.items()}
+            best, worst = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+            found[name] = {
+                "groups": len(means),
+                "best": best,
+                "best_ndcg@10": means[best],
+                "worst": worst,
+                "worst_ndcg@10": means[worst],
+                "difference": _difference(members[best], members[worst], seed),
+            }
         return found
 
     @cached_property
@@ -90,6 +130,13 @@ class Judge:
         total = vectors.sum(axis=1)
         alike = ((total**2).sum(axis=1) - present) / np.maximum(present * (present - 1), 1)
         return np.where(present > 1, 1 - alike, np.nan)
+
+
+def _difference(one: Floats, other: Floats, seed: int) -> dict[str, float]:
+    """Of the means of two groups of different users, with a bootstrap 95% interval."""
+    first, second = mean(one, seed), mean(other, seed + 1)
+    low, high = np.percentile(first.draws - second.draws, [2.5, 97.5])
+    return {"value": first.value - second.value, "low": float(low), "high": float(high)}
 
 
 def of_items(targets: Rows, items: Catalogue) -> Rows:

@@ -45,6 +45,28 @@ def test_metrics_and_slices_of_lists_made_by_hand():
     assert slices["warm items"] == {"users": 2, "recall@20": 0.5}
 
 
+def test_users_are_told_apart_by_their_attributes_and_large_groups_are_compared():
+    events = [Event(u, 0, u, "train") for u in range(95)] + [Event(u, 1 + u % 2, 200 + u, "test") for u in range(95)]
+    view = window(log_of(events), "test")
+    labels = np.array([("F", "M")[u % 2] for u in range(90)] + ["X"] * 4 + [""], dtype=object)
+    one = np.array(["all"] * 95, dtype=object)
+    judge = Judge(view, np.eye(8, dtype=np.float32), attributes={"gender": labels, "same": one})
+    # Everybody is offered item 1: right for users of even numbers.
+    ranked = ranked_of(*([1] for _ in range(95)))
+    slices = judge.slices(ranked)
+    assert slices["gender=F"] == {"users": 45, "ndcg@10": 1}
+    assert slices["gender=M"] == {"users": 45, "ndcg@10": 0}
+    assert slices["gender=X"] == {"users": 4, "ndcg@10": 0.5}
+    assert "gender=" not in slices
+    found = judge.fairness(ranked, seed=1)
+    assert set(found) == {"gender"}
+    assert (found["gender"]["best"], found["gender"]["worst"], found["gender"]["groups"]) == ("F", "M", 2)
+    assert found["gender"]["difference"] == {"value": 1, "low": 1, "high": 1}
+    alike = judge.fairness(ranked_of(*([1, 2] if u < 45 else [2, 1] for u in range(95))), seed=1)["gender"]
+    assert alike["difference"]["low"] < 0 < alike["difference"]["high"]
+    assert Judge(view, np.eye(8, dtype=np.float32)).fairness(ranked, seed=1) == {}
+
+
 def test_a_restricted_window_has_no_target_outside_the_catalogue():
     view = window(log_of(EVENTS), "test")
     allowed = np.arange(8) < 5

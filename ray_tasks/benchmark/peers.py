@@ -1,0 +1,149 @@
+"""Models of other libraries in the benchmark: asked through files, in processes and an environment of their own.
+
+They get the window's log, the users and the allowed items, and nothing else: the split, the metrics, the users they are
+tuned on and the discipline (tuned on validation, refitted on train and validation, tested once) are Nightrec's.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ray_tasks.benchmark.blend import K
+from ray_tasks.benchmark.peer_files import read_lists, run_beside, write_request
+from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.rows import Ints
+from ray_tasks.interactions.windows import Window
+from ray_tasks.retrieval.candidate_blocks import Catalogue
+from ray_tasks.retrieval.factory import Parameters
+from ray_tasks.retrieval.tuning import Tuned, on_edge, tuning_users
+
+log = logging.getLogger("nightrec.benchmark")
+
+Grid = Mapping[str, Sequence[float]]
+GRIDS: Mapping[str, tuple[Grid, ...]] = {
+    "peer_implicit_als": (
+        {"factors": (64,), "alpha": (1, 4, 16), "regularization": (0.1, 10)},
+        {"factors": (32, 128)},
+    ),
+    "peer_implicit_bm25": ({"neighbours": (20, 50, 100, 300), "k1": (0.2, 1.2, 100), "b": (0.25, 0.75)},),
+    "peer_lenskit_ease": ({"regularization": (30, 100, 300, 1_000, 3_000)},),
+    "peer_rectools_sasrec": ({"epochs": (3, 6, 9, 12, 15)},),
+    "peer_rectools_bert4rec": ({"epochs": (6, 12, 18, 24)},),
+}
+"""By model the rounds of its tuning: each tries all combinations of its values, the rest as the round before left it.
+
+Epochs are checkpoints of one training. What is not tuned is said beside each model in infra/bench/peers.
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model's processes took: seconds by the clock and of CPU, summed, and the largest resident memory."""
+
+    seconds: float = 0
+    cpu_seconds: float = 0
+    peak_rss_mb: float = 0
+
+    def plus(self, told: Mapping[str, Any]) -> "Cost":
+        """With one more process."""
+        seconds, cpu = self.seconds + told["seconds"], self.cpu_seconds + told["cpu_seconds"]
+        return Cost(round(seconds, 2), round(cpu, 2), max(self.peak_rss_mb, told["peak_rss_mb"]))
+
+
+@dataclass
+class Peers:
+    """The models of `grids`, run by the interpreter `python` as `script FOLDER` (infra/bench/peers/rank.py).
+
+    `costs` by model and `versions` by library are filled while they run.
+    """
+
+    python: Path
+    script: Path
+    folder: Path
+    seed: int
+    tuning_users: int
+    grids: Mapping[str, tuple[Grid, ...]] = field(default_factory=lambda: GRIDS)
+    threads: int = os.cpu_count() or 1
+    costs: dict[str, Cost] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def tune(self, view: Window, catalogue: Catalogue | None) -> dict[str, Tuned]:
+        """The best of every grid by NDCG@10 on validation users with a history, ties to the first tried."""
+        found = {}
+        for name, rounds in self.grids.items():
+            users = tuning_users(view, self.tuning_users, self.seed, name)
+            assert users.targets is not None
+            best = Tuned({}, -1.0)
+            for values in rounds:
+                tried = [
+                    {**best.parameters, **dict(zip(values, some, strict=True))} for some in product(*values.values())
+                ]
+                lists = self._ask(name, tried, {"": users}, {"": catalogue})
+                scores = [float(ndcg(ranked, users.targets).mean()) for ranked in lists[""]]
+                best = max([best, *map(Tuned, tried, scores)], key=lambda one: one.ndcg)
+            log.info("%s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(users.user_ids))
+            self._warn(name, rounds, best.parameters)
+            found[name] = best
+        return found
+
+    def rank(
+        self, views: Mapping[str, Window], tuned: Mapping[str, Tuned], catalogues: Mapping[str, Catalogue | None]
+    ) -> dict[str, dict[str, Ints]]:
+        """(users, K) item positions by catalogue and model, seen items removed; -1 for empty places.
+
+        Views are those of one log, one for each catalogue; every model is fitted once for all of them.
+        """
+        lists: dict[str, dict[str, Ints]] = {name: {} for name in catalogues}
+        for model in self.grids:
+            found = self._ask(model, [tuned[model].parameters], views, catalogues)
+            for name in catalogues:
+                lists[name][model] = found[name][0]
+        return lists
+
+    def _ask(
+        self,
+        model: str,
+        tried: Sequence[Parameters],
+        views: Mapping[str, Window],
+        catalogues: Mapping[str, Catalogue | None],
+    ) -> dict[str, list[Ints]]:
+        """By catalogue a (users, K) array for each of the parameters."""
+        folder = self.folder / model
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        told = {"model": model, "parameters": tried, "k": K, "seed": self.seed, "threads": self.threads}
+        write_request(folder, told, views, catalogues)
+        run_beside(self.python, self.script, folder, model, self.threads)
+        answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+        self.costs[model] = self.costs.get(model, Cost()).plus(answer)
+        self.versions |= answer["versions"]
+        log.info("%s: %.0f s, %.0f s of CPU", model, answer["seconds"], answer["cpu_seconds"])
+        table = pq.read_table(folder / "lists.parquet")
+        shutil.rmtree(folder)
+        found = {}
+        for part, name in enumerate(catalogues):
+            own = table.filter(pa.compute.equal(table["part"], part))
+            found[name] = [
+                read_lists(own.filter(pa.compute.equal(own["parameters"], n)), views[name], catalogues[name], model)
+                for n in range(len(tried))
+            ]
+        return found
+
+    @staticmethod
+    def _warn(name: str, rounds: Sequence[Grid], best: Parameters) -> None:
+        tried: dict[str, set[float]] = {}
+        for values in rounds:
+            for key, some in values.items():
+                tried.setdefault(key, set()).update(some)
+        for key, at in best.items():
+            if on_edge(key, sorted(tried[key]), at):
+                log.warning("%s: best %s = %g lies on the edge of the values tried %s", name, key, at, tried[key])
