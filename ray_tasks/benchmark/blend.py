@@ -16,7 +16,7 @@ from ray_tasks.interactions.rows import Floats, Ints, Rows
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Window
 from ray_tasks.ranker.features import Lists, fusion
-from ray_tasks.ranker.gate import ServingModel, learn
+from ray_tasks.ranker.gate import ServingModel, fit
 from ray_tasks.ranker.ranked_lists import best, positions, source_scores
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
@@ -74,10 +74,14 @@ def filled(ranked: Ints, popular: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class Blend:
-    """A variant of the blend: the sources that it may know, and the ranker that learnt from them alone."""
+    """A variant of the blend: the sources that it may know, and the ranker that learnt from them alone.
+
+    `unseen` are the lists of the users it learnt from, (users, K), each by trees that have not seen the user.
+    """
 
     sources: tuple[str, ...]
     model: ServingModel
+    unseen: Ints
 
 
 def only(lists: Lists, sources: tuple[str, ...]) -> Lists:
@@ -106,8 +110,11 @@ def learn_blend(
     """Train a ranker on what some sources say of the validation users' candidates."""
     assert view.targets is not None
     known = only(lists, sources)
-    targets = view.targets.take(np.searchsorted(view.user_ids, known.user_ids))
-    return Blend(sources, learn(known, targets, view.log.item_ids, settings, seed, names))
+    rows = np.searchsorted(view.user_ids, known.user_ids)
+    learnt = fit(known, view.targets.take(rows), view.log.item_ids, settings, seed, names)
+    unseen = np.full((len(view.user_ids), K), -1, dtype=np.int64)
+    unseen[rows] = positions(known, learnt.unseen, K, view.log.item_ids)
+    return Blend(sources, learnt.model, unseen)
 
 
 @dataclass(frozen=True)

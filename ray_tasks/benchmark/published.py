@@ -66,9 +66,11 @@ def content(night: PublishedNight) -> str:
 def read_item_texts(night: PublishedNight, data: Dataset, protocol: str, evaluation: Evaluation) -> ItemTexts:
     """Vectors as the night published them, and words, by item position; no text is encoded."""
     embeddings = night.read("item_embeddings").read(["item_id", "kind", "vector"])
+    told = {kind: embeddings.filter(pc.equal(embeddings["kind"], kind)) for kind in ("document", "profile")}
     if not profiles_are_earlier(protocol, evaluation):
-        embeddings = embeddings.filter(pc.equal(embeddings["kind"], "document"))
-    return ItemTexts(item_vectors(embeddings, data.log.item_ids), word_rows(data.documents))
+        told["profile"] = told["profile"].slice(0, 0)
+    vectors, profiles = (item_vectors(rows, data.log.item_ids) for rows in told.values())
+    return ItemTexts(vectors, word_rows(data.documents), profiles)
 
 
 def profiles_are_earlier(protocol: str, evaluation: Evaluation) -> bool:

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ from ray_tasks.benchmark.blend import (
 )
 from ray_tasks.benchmark.data import Dataset
 from ray_tasks.benchmark.judge import Judge, calibration_error, holm, lift
+from ray_tasks.benchmark.metric_check import metric_check
+from ray_tasks.benchmark.peers import Peers
 from ray_tasks.benchmark.protocols import PROTOCOLS, clean_catalogue
+from ray_tasks.benchmark.rerank import Plan, Ranked, rerank
 from ray_tasks.benchmark.settings import BASELINES, CANDIDATES, DOCUMENTS, NO_TEXT, RANKING, UNWEIGHTED, WHOLE, blends
 from ray_tasks.interactions.metrics import hits, ndcg
 from ray_tasks.interactions.rows import Floats, Ints
@@ -49,7 +52,9 @@ ALL_TIME = 100_000.0
 class Comparison:
     """One run: the data's log under a protocol, and what has been found so far.
 
-    `lists` holds (users, K) item positions by catalogue and model; `seconds` by stage.
+    `peers` are models of other libraries, `plan` what a language model may spend on re-ranking; None leaves them out.
+    `lists` holds (users, K) item positions by catalogue and model; `validated` the whole blend's lists of the
+    validation users, each by trees that have not seen the user; `seconds` by stage.
     """
 
     data: Dataset
@@ -60,7 +65,10 @@ class Comparison:
     candidates: Candidates = CANDIDATES
     ranking: Ranking = RANKING
     explore: int = FinalList().explore
+    peers: Peers | None = None
+    plan: Plan | None = None
     lists: dict[str, dict[str, Ints]] = field(default_factory=dict)
+    validated: dict[str, Ranked] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
 
@@ -72,6 +80,8 @@ class Comparison:
         with ray_session():
             tuned, learnt = self.learn(validation)
             self.rank(test, tuned, learnt)
+        with self.timed("rerank"):
+            self.found["rerank"] = self.reranked(cut, test)
         return self.report(test, tuned)
 
     def catalogues(self, known: Log) -> dict[str, Catalogue | None]:
@@ -86,6 +96,9 @@ class Comparison:
         with self.timed("tune"):
             trials = self.trials(restrict(view, catalogues[headline]), factory)
             tuned = tune_all(trials, factory, catalogues[headline])
+        if self.peers:
+            with self.timed("peers"):
+                tuned |= self.peers.tune(restrict(view, catalogues[headline]), catalogues[headline])
         with self.timed("fit"):
             fitted = fit_all(factory, self.parameters(tuned))
         learnt: dict[str, dict[str, Blend]] = {}
@@ -98,6 +111,7 @@ class Comparison:
                     blend: learn_blend(lists, users, sources, self.ranking, self.features, self.seed)
                     for blend, sources in blends(self.candidates.used).items()
                 }
+                self.validated[name] = Ranked(users, learnt[name][WHOLE].unseen)
         return tuned, learnt
 
     def trials(self, view: Window, factory: SourceFactory) -> list[Trial]:
@@ -117,9 +131,12 @@ class Comparison:
         """Lists of the test users by every model, on every catalogue."""
         factory = SourceFactory(view.log, self.texts, self.candidates, self.seed)
         popularity = RecentPopularity.fit(view.log, tuned["popularity"].parameters["days"])
+        inside = self.parameters(tuned)
         with self.timed("fit"):
-            fitted = fit_all(factory, self.parameters(tuned))
-        for name, allowed in self.catalogues(view.log).items():
+            fitted = fit_all(factory, inside)
+        catalogues = self.catalogues(view.log)
+        others = self.peer_lists(view, tuned, catalogues)
+        for name, allowed in catalogues.items():
             users = restrict(view, allowed)
             popular = popular_lists(users, popularity, allowed)
             with self.timed("rank"):
@@ -127,12 +144,32 @@ class Comparison:
                     ScoredBlocks.of(users, fitted, self.candidates, allowed), learnt[name], self.explore
                 )
                 lists, chances = rank_all(blocks, self.scratch(f"ranked-{name}"))
+                lists |= others[name]
                 for model, found in tuned.items():
-                    if model not in lists or found.parameters != self.parameters(tuned)[model]:
+                    if model not in lists or found.parameters != inside.get(model, found.parameters):
                         source = factory.fit(model.removesuffix("_unweighted"), found.parameters)
                         lists[model] = rank_alone(source, users, self.candidates, allowed)
             self.lists[name] = {model: filled(ranked, popular) for model, ranked in lists.items()}
             self.describe(name, learnt[name][WHOLE], self.lists[name][WHOLE], chances, users)
+
+    def peer_lists(
+        self, view: Window, tuned: Mapping[str, Tuned], catalogues: Mapping[str, Catalogue | None]
+    ) -> dict[str, dict[str, Ints]]:
+        """Lists of the test users by the models of other libraries, by catalogue and model."""
+        if not self.peers:
+            return {name: {} for name in catalogues}
+        views = {name: restrict(view, allowed) for name, allowed in catalogues.items()}
+        with self.timed("peers"):
+            return self.peers.rank(views, tuned, catalogues)
+
+    def reranked(self, cut: Log, view: Window) -> dict[str, Any]:
+        """What a language model's re-ranking of the headline's lists is worth; {} if it may spend nothing."""
+        if not self.plan:
+            return {}
+        allowed = self.catalogues(view.log)
+        name = list(allowed)[-1]
+        test = Ranked(restrict(view, allowed[name]), self.lists[name][WHOLE])
+        return rerank(self.data, self.texts, cut, self.validated[name], test, self.plan)
 
     def describe(self, catalogue: str, blend: Blend, ranked: Ints, chances: Floats, view: Window) -> None:
         """What the ranker of a catalogue learnt, and what its probabilities were worth."""
@@ -147,21 +184,34 @@ class Comparison:
 
     def report(self, view: Window, tuned: Mapping[str, Tuned]) -> dict[str, Any]:
         """The result: lifts of the headline's catalogue and of all items, and every model's metrics."""
-        result: dict[str, Any] = {"models": {}, "ranker": self.found, "stage_seconds": self.seconds}
+        reranked = self.found.pop("rerank")
+        result: dict[str, Any] = {"models": {}, "ranker": self.found, "rerank": reranked, "stage_seconds": self.seconds}
         for name, allowed in self.catalogues(view.log).items():
-            judge = Judge(restrict(view, allowed), self.texts.vectors, allowed)
+            judge = Judge(restrict(view, allowed), self.texts.vectors, allowed, self.data.attributes)
             gains = {model: ndcg(ranked, judge.targets) for model, ranked in self.lists[name].items()}
-            result |= self._lifts(gains, "clean_" if name == "clean" else "")
+            prefix = "clean_" if name == "clean" else ""
+            result |= self._lifts(gains, prefix)
+            result[f"{prefix}fairness"] = judge.fairness(self.lists[name][WHOLE], self.seed)
+            result |= self._checked(name, judge, prefix)
             for model, ranked in self.lists[name].items():
                 row = result["models"].setdefault(model, _tuned(model, tuned))
-                row["clean_metrics" if name == "clean" else "metrics"] = judge.metrics(ranked)
-                row["clean_slices" if name == "clean" else "slices"] = judge.slices(ranked)
+                row[f"{prefix}metrics"], row[f"{prefix}slices"] = judge.metrics(ranked), judge.slices(ranked)
         cold = result["models"]["explore"]["slices"].get("new items", {})
         return {**result, "cold_item_recall20": cold.get("recall@20")}
 
+    def _checked(self, catalogue: str, judge: Judge, prefix: str) -> dict[str, Any]:
+        """The metrics by a second implementation, on every model's lists, and what the peers took."""
+        if not self.peers:
+            return {}
+        check = self.peers.script.with_name("check.py")
+        lists = self.lists[catalogue]
+        found = metric_check(self.peers.python, check, self.scratch("check"), lists, judge.targets)
+        costs = {model: asdict(cost) for model, cost in self.peers.costs.items()}
+        return {f"{prefix}metric_check": found, "peer_costs": costs, "peer_versions": self.peers.versions}
+
     def _lifts(self, gains: Mapping[str, Floats], prefix: str) -> dict[str, Any]:
         """Of the whole blend: over every baseline, over itself without texts, and without profiles."""
-        rivals = [model for model in gains if model in BASELINES]
+        rivals = [model for model in gains if model in BASELINES or model.startswith("peer_")]
         best = max(rivals, key=lambda model: gains[model].mean())
         over = {model: lift(gains[WHOLE], gains[model], self.seed) for model in rivals}
         found: dict[str, Any] = {

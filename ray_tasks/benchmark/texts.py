@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ray_tasks.benchmark.data import Dataset
 from ray_tasks.embeddings import VECTORS, distinct_texts, encode, texts, with_vectors
@@ -16,29 +18,21 @@ from schemas.config import Encoder
 
 
 def item_texts(data: Dataset, encoder: Encoder, cache: Path, profiles: Mapping[str, str] | None = None) -> ItemTexts:
-    """What the sources read of the items: of documents alone, or of documents and `profiles` (texts by item_id).
+    """Vectors and words of the documents, and vectors of `profiles` (texts by item_id), zeros without any."""
+    ids = data.log.item_ids
+    documents = dict(zip(ids, data.documents, strict=True))
+    vectors = encoded(documents, "document", ids, encoder, cache)
+    return ItemTexts(vectors, word_rows(data.documents), encoded(profiles or {}, "profile", ids, encoder, cache))
 
-    Vectors of both stand side by side, as in a night; words are those of both together.
+
+def encoded(
+    told: Mapping[str, str], kind: str, item_ids: NDArray[np.object_], encoder: Encoder, cache: Path
+) -> Vectors:
+    """One centred unit vector per item from texts by item_id; zeros without a text.
+
+    Vectors are kept in the file `cache` by the hash of their text, so that a second run encodes nothing.
     """
-    told = profiles or {}
-    both = [
-        " ".join(filter(None, (document, told.get(item_id, ""))))
-        for item_id, document in zip(data.log.item_ids, data.documents, strict=True)
-    ]
-    return ItemTexts(encoded(data, encoder, cache, profiles), word_rows(both))
-
-
-def encoded(data: Dataset, encoder: Encoder, cache: Path, profiles: Mapping[str, str] | None = None) -> Vectors:
-    """One unit vector per item: its document's and its profile's side by side, each centred.
-
-    `profiles` are texts by item_id. Vectors are kept in the file `cache` by the hash of their text, so that a second
-    run encodes nothing. Items without any text get zeros.
-    """
-    revision = encoder_revision(encoder)
-    parts = [_rows(dict(zip(data.log.item_ids, data.documents, strict=True)), "document", revision)]
-    if profiles:
-        parts.append(_rows(profiles, "profile", revision))
-    rows = pa.concat_tables(parts)
+    rows = _rows(told, kind, encoder_revision(encoder))
     kept = pq.read_table(cache) if cache.exists() else VECTORS.empty_table()
     wanted = distinct_texts([rows])
     missing = wanted.filter(pa.compute.invert(pa.compute.is_in(wanted["text_hash"], kept["text_hash"])))
@@ -46,7 +40,7 @@ def encoded(data: Dataset, encoder: Encoder, cache: Path, profiles: Mapping[str,
         kept = pa.concat_tables([kept, encode(missing, encoder)])
         cache.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(kept, cache)
-    return item_vectors(with_vectors(rows, kept), data.log.item_ids)
+    return item_vectors(with_vectors(rows, kept), item_ids)
 
 
 def _rows(told: Mapping[str, str], kind: str, revision: str) -> pa.Table:
