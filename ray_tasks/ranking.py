@@ -1,8 +1,8 @@
 """Task `ranking`: learn from the validation window, publish each user's list, and rank the test window offline."""
 
-import logging
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
+from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
+from ray_tasks.ranker.election import Election, Entry, Terms, elect, settle
 from ray_tasks.ranker.features import Lists, fusion
-from ray_tasks.ranker.gate import ServingModel, learn
-from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker.gate import ServingModel, fit
+from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
@@ -23,33 +27,78 @@ from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import Ranking, RunConfig
 from schemas.night import Task, night_task, task_arguments
 
-log = logging.getLogger("nightrec.ranking")
-
 OFFLINE_LENGTH = 20
 """Places of an offline list: as many as the longest metric (Recall@20) looks at."""
 
 
 def main() -> None:
-    """Read the pinned tables, learn, rank, publish."""
+    """Read the pinned tables, learn, choose between champion and challenger, rank, publish, register."""
     with night_task("ranking", task_arguments(__doc__ or "")) as task:
         known, config = read_log(task), task.config
-        served = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
-        files = CandidateFiles.of(task.read("candidates"))
-        model = learn_from_validation(known, files, config)
+        served = np.sort(task.read("user_histories").read(["user_id"])["user_id"].to_numpy())
+        files, registry = CandidateFiles.of(task.read("candidates")), RankerRegistry(config)
+        challenger, election = choose_model(known, files, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
-        size, used = config.candidates.block_size, config.candidates.used
+        size, used, model = config.candidates.block_size, config.candidates.used, election.model
         with ray_session():
             final = final_lists(task, window(known, "serving", served))
-            write_blocks(ServedBlocks(files, np.sort(served), model, final, config.ranking, size), published.uri)
+            write_blocks(ServedBlocks(files, served, model, final, config.ranking, size), published.uri)
             write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
-        task.counters.update(
-            trees=model.decision.trees,
-            gate={"serving": model.decision.serving, "reason": model.decision.reason},
-            validation_ndcg=model.decision.ndcg,
-            feature_importance=model.ranker.importance(),
-        )
         task.publish(published)
         task.publish(offline)
+        election = settle(registry, election, entry_of(challenger, config))
+        task.counters.update(counters(challenger, election))
+
+
+def choose_model(known: Log, files: CandidateFiles, registry: RankerRegistry) -> tuple[ServingModel, Election]:
+    """The model learnt tonight, and which one serves: that one or the champion."""
+    config = registry.config
+    lists, targets = validation_lists(known, files, config)
+    learnt = fit(lists, targets, known.item_ids, config.ranking, config.seed)
+
+    def quality(model: ServingModel) -> Floats:
+        return ndcg(positions(lists, model.score_unseen(lists), 10, known.item_ids), targets)
+
+    return learnt.model, elect(registry, learnt, Terms.of(config), quality)
+
+
+def validation_lists(known: Log, files: CandidateFiles, config: RunConfig) -> tuple[Lists, Rows]:
+    """Candidates of a seeded sample of the validation users who have a history, and what each of them took."""
+    view = window(known, "validation")
+    assert view.targets is not None
+    rows = np.flatnonzero(view.history.lengths)
+    if len(rows) > config.ranking.training_users:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
+    lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
+    return lists, view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
+
+
+def entry_of(model: ServingModel, config: RunConfig) -> Entry:
+    """Tonight's model with all that the registry keeps of it."""
+    about = {
+        "features": list(model.ranker.names),
+        "sources": list(config.candidates.used),
+        "parameters": {**config.ranking.model_dump(), "seed": config.seed, "chosen_trees": model.decision.trees},
+        "gate": asdict(model.decision),
+        "feature_importance": model.ranker.importance(),
+    }
+    return Entry(model, config.as_of, Terms.of(config).fits, about)
+
+
+def counters(challenger: ServingModel, election: Election) -> dict[str, Any]:
+    """Figures for the night's report: of the model that serves, and of tonight's gate."""
+    model = election.model
+    return {
+        "trees": model.decision.trees,
+        "gate": {
+            "serving": model.decision.serving,
+            "reason": challenger.decision.reason,
+            "version": election.serving,
+            "version_reason": election.reason,
+        },
+        "validation_ndcg": challenger.decision.ndcg,
+        "feature_importance": model.ranker.importance(),
+    }
 
 
 def final_lists(task: Task, view: Window) -> FinalLists:
@@ -60,18 +109,6 @@ def final_lists(task: Task, view: Window) -> FinalLists:
     if settings.diversity:
         vectors = item_vectors(embeddings.read(["item_id", "kind", "vector"]), fields.item_ids)
     return FinalLists(settings, fields, vectors, view.user_ids, view.history)
-
-
-def learn_from_validation(known: Log, files: CandidateFiles, config: RunConfig) -> ServingModel:
-    """Train and gate on a seeded sample of the validation users who have a history."""
-    view = window(known, "validation")
-    assert view.targets is not None
-    rows = np.flatnonzero(view.history.lengths)
-    if len(rows) > config.ranking.training_users:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
-    lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
-    targets = view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
-    return learn(lists, targets, known.item_ids, config.ranking, config.seed)
 
 
 @dataclass(frozen=True)

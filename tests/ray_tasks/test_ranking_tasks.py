@@ -116,7 +116,8 @@ def night(tmp_path_factory):
     """Run the night, and run its tasks again; returns (snapshots, records, second snapshots, second records)."""
     lake = tmp_path_factory.mktemp("night") / "lake"
     document = {"source": SHOP, **SETTINGS}
-    config = freeze(document, run_date=NIGHT, lake=str(lake), mlflow_tracking_uri="sqlite://", run_id="tonight")
+    store = f"sqlite:///{lake.parent}/tracking/mlflow.db"
+    config = freeze(document, run_date=NIGHT, lake=str(lake), mlflow_tracking_uri=store, run_id="tonight")
     uri = save_config(config)
     with night_task("before", uri) as task:
         for name, rows in tables(config).items():
