@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ray_tasks.ranker.election import Election, Entry, Terms, elect, settle
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import ServingModel, fit
 from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker.reasons import EXAMPLES, Example, examples
 from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
@@ -40,14 +42,28 @@ def main() -> None:
         challenger, election = choose_model(known, files, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, used, model = config.candidates.block_size, config.candidates.used, election.model
+        final = final_lists(task, window(known, "serving", served))
         with ray_session():
-            final = final_lists(task, window(known, "serving", served))
-            write_blocks(ServedBlocks(files, served, model, final, config.ranking, size), published.uri)
-            write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
+            lists = ServedBlocks(files, served, model, final, config.ranking, size)
+            write_blocks(lists, published.uri)
+            tested = OfflineBlocks.of(files, window(known, "test"), model, used, size)
+            write_blocks(tested, offline.uri)
         task.publish(published)
         task.publish(offline)
-        election = settle(registry, election, entry_of(challenger, config))
-        task.counters.update(counters(challenger, election))
+        shown = partial(example_reasons, files, final, config)
+        entry = entry_of(challenger, config, shown(challenger))
+        task.counters.update(counters(challenger, settle(registry, election, entry), shown(model)))
+
+
+def example_reasons(files: CandidateFiles, final: FinalLists, config: RunConfig, model: ServingModel) -> list[Example]:
+    """Why the first places of a few drawn users' lists are theirs."""
+    users = final.user_ids[final.histories.lengths > 0]
+    chosen = np.random.default_rng(config.seed).permutation(len(users))[:EXAMPLES]
+    if not len(chosen):
+        return []
+    lists = files.read("serving", users[np.sort(chosen)])
+    rows, rank = final.places(lists, model.score(lists), config.ranking.top_k)
+    return examples(model, lists, rows[rank == 1])
 
 
 def choose_model(known: Log, files: CandidateFiles, registry: RankerRegistry) -> tuple[ServingModel, Election]:
@@ -73,7 +89,7 @@ def validation_lists(known: Log, files: CandidateFiles, config: RunConfig) -> tu
     return lists, view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
 
 
-def entry_of(model: ServingModel, config: RunConfig) -> Entry:
+def entry_of(model: ServingModel, config: RunConfig, shown: list[Example]) -> Entry:
     """Tonight's model with all that the registry keeps of it."""
     about = {
         "features": list(model.ranker.names),
@@ -81,11 +97,12 @@ def entry_of(model: ServingModel, config: RunConfig) -> Entry:
         "parameters": {**config.ranking.model_dump(), "seed": config.seed, "chosen_trees": model.decision.trees},
         "gate": asdict(model.decision),
         "feature_importance": model.ranker.importance(),
+        "examples": shown,
     }
     return Entry(model, config.as_of, Terms.of(config).fits, about)
 
 
-def counters(challenger: ServingModel, election: Election) -> dict[str, Any]:
+def counters(challenger: ServingModel, election: Election, shown: list[Example]) -> dict[str, Any]:
     """Figures for the night's report: of the model that serves, and of tonight's gate."""
     model = election.model
     return {
@@ -98,6 +115,7 @@ def counters(challenger: ServingModel, election: Election) -> dict[str, Any]:
         },
         "validation_ndcg": challenger.decision.ndcg,
         "feature_importance": model.ranker.importance(),
+        "examples": shown,
     }
 
 

@@ -61,7 +61,7 @@ class RankerRegistry:
 
     def load(self, version: Version) -> ServingModel:
         """The model of a version. Raises ModelError when its files are not what was registered."""
-        run = self._client.get_model_version(self.name, str(version.number)).run_id
+        run = str(self._client.get_model_version(self.name, str(version.number)).run_id)
         with TemporaryDirectory() as folder:
             place = Path(self._client.download_artifacts(run, FILES, folder))
             files = {path.name: path.read_text(encoding="utf-8") for path in sorted(place.iterdir())}
