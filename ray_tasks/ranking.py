@@ -149,7 +149,8 @@ class ServedBlocks:
         """One block's rows."""
         lists = self.files.read("serving", self.user_ids[number * self.size : (number + 1) * self.size])
         k, scores = self.settings.top_k, self.model.score(lists)
-        return self.final.pinned(recommendations(lists, scores, k, self.settings.arm, self.final.places), k)
+        chances = self.model.chances(lists, scores)
+        return self.final.pinned(recommendations(lists, scores, k, self.settings.arm, self.final.places, chances), k)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ class ServingModel:
         """How likely each of these scores is a take; NaN where nothing was learnt."""
         return self.calibration.probability(scores)
 
+    def chances(self, lists: Lists, scores: Floats) -> Floats:
+        """The probability of each candidate row; NaN too for users without a history, of whom nothing was learnt."""
+        return np.where(lists.column("user_count") > 0, self.probability(scores), np.nan)
+
     @property
     def has_unseen(self) -> bool:
         """True if `score_unseen` can be told."""

@@ -222,6 +222,7 @@ def user_rows() -> dict[str, list[dict]]:
                 "rank": r + 1,
                 "item_id": f"i{i:02d}",
                 "score": 1 - r / 20,
+                "probability": None if u == "u00" else 0.3 - r / 50,
                 "arm": "default",
                 "sources": ["ease", "popularity"],
             }
