@@ -1,8 +1,12 @@
-"""Task `candidates`: tune the sources on the validation window, then propose items for every user of every window."""
+"""Task `candidates`: tune the sources on the validation window, then propose items for every user of every window.
 
+An attempt that follows a failed or killed one tunes and fits again, and scores only the blocks that are missing.
+"""
+
+import json
 import logging
 
-from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import WINDOWS, Window, read_log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import SourceFactory, grids
@@ -29,7 +33,8 @@ def main() -> None:
                 tuned = tuned or tune_all(view, factory)
                 sources = {source: factory.fit(source, found.parameters) for source, found in tuned.items()}
                 log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
-                write_blocks(ScoredBlocks.of(view, sources, settings), stage.uri)
+                state = json.dumps({source: found.parameters for source, found in tuned.items()})
+                write_stage(task, stage, ScoredBlocks.of(view, sources, settings), name, state)
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
         task.counters["validation_ndcg"] = {name: round(found.ndcg, 6) for name, found in tuned.items()}
         task.publish(stage)

@@ -1,4 +1,8 @@
-"""Task `ranking`: learn from the validation window, publish each user's list, and rank the test window offline."""
+"""Task `ranking`: learn from the validation window, publish each user's list, and rank the test window offline.
+
+An attempt that follows a failed or killed one learns and elects again (nothing of that is kept, and it comes out the
+same), and ranks only the blocks of users that are missing.
+"""
 
 import math
 from dataclasses import asdict, dataclass
@@ -13,7 +17,7 @@ from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.rows import Floats, Rows
-from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.election import Election, Entry, Terms, elect, settle
@@ -22,6 +26,7 @@ from ray_tasks.ranker.gate import ServingModel, fit
 from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, recommendations, source_scores
 from ray_tasks.ranker.reasons import EXAMPLES, Example, examples
 from ray_tasks.ranker.registry import RankerRegistry
+from ray_tasks.ranker.serialised import digest_of, to_files
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
@@ -42,12 +47,12 @@ def main() -> None:
         challenger, election = choose_model(known, files, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, used, model = config.candidates.block_size, config.candidates.used, election.model
-        final = final_lists(task, window(known, "serving", served))
+        final, state = final_lists(task, window(known, "serving", served)), digest_of(to_files(model))
         with ray_session():
             lists = ServedBlocks(files, served, model, final, config.ranking, size)
-            write_blocks(lists, published.uri)
+            write_stage(task, published, lists, state=state)
             tested = OfflineBlocks.of(files, window(known, "test"), model, used, size)
-            write_blocks(tested, offline.uri)
+            write_stage(task, offline, tested, state=state)
         task.publish(published)
         task.publish(offline)
         shown = partial(example_reasons, files, final, config)
