@@ -1,9 +1,13 @@
-"""Task `candidates`: tune the sources on the validation window, then propose items for every user of every window."""
+"""Task `candidates`: tune the sources on the validation window, then propose items for every user of every window.
 
+An attempt that follows a failed or killed one tunes and fits again, and scores only the blocks that are missing.
+"""
+
+import json
 import logging
 
 from ray_tasks.interactions.served import served_users
-from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import WINDOWS, read_log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import SourceFactory
@@ -35,7 +39,8 @@ def main() -> None:
                 tuned = tuned or tune_all(trials_of(view, factory), factory)
                 sources = fit_all(factory, {source: found.parameters for source, found in tuned.items()})
                 log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
-                write_blocks(ScoredBlocks.of(view, sources, settings), stage.uri)
+                state = json.dumps({source: found.parameters for source, found in tuned.items()})
+                write_stage(task, stage, ScoredBlocks.of(view, sources, settings), name, state)
         task.counters["catalogue"] = covered(view.log, settings.max_core_items, factory.factors)
         log.info("items taken, covered by dense sources, by factors of Spark: %s", task.counters["catalogue"])
         task.counters["new_users"] = {

@@ -15,7 +15,7 @@ from ray_tasks.explain_evidence import Evidence, evidence
 from ray_tasks.explain_text import PERSONAL, Item, Popularity, explain, items_by_id
 from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.served import served_users
-from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import Window, read_log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
@@ -37,7 +37,7 @@ def main() -> None:
         explainer = prepare(task)
         stage = task.stage("explanations")
         with ray_session():
-            write_blocks(ExplainedBlocks(explainer, recommended, task.config.candidates.block_size), stage.uri)
+            write_stage(task, stage, ExplainedBlocks(explainer, recommended, task.config.candidates.block_size))
         strongest = Counter(names[0] for names in recommended.read(["sources"])["sources"].to_pylist())
         task.counters["by_kind"] = dict(sorted(strongest.items()))
         task.publish(stage)

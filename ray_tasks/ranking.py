@@ -1,8 +1,13 @@
-"""Task `ranking`: learn from the validation window, publish each user's list, and rank the test window offline."""
+"""Task `ranking`: learn from the validation window, publish each user's list, and rank the test window offline.
 
-import logging
+An attempt that follows a failed or killed one learns and elects again (nothing of that is kept, and it comes out the
+same), and ranks only the blocks of users that are missing.
+"""
+
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,13 +15,19 @@ from numpy.typing import NDArray
 
 from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
+from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.interactions.served import served_users
-from ray_tasks.interactions.user_blocks import write_blocks
+from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
+from ray_tasks.ranker.election import Election, Entry, Terms, elect, settle
 from ray_tasks.ranker.features import Lists, fusion
-from ray_tasks.ranker.gate import ServingModel, learn
-from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker.gate import ServingModel, fit
+from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker.reasons import EXAMPLES, Example, examples
+from ray_tasks.ranker.registry import RankerRegistry
+from ray_tasks.ranker.serialised import digest_of, to_files
 from ray_tasks.ray_session import ray_session
 from ray_tasks.reranking.stage import reranked
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
@@ -26,34 +37,95 @@ from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import Ranking, RunConfig
 from schemas.night import Task, night_task, task_arguments
 
-log = logging.getLogger("nightrec.ranking")
-
 OFFLINE_LENGTH = 20
 """Places of an offline list: as many as the longest metric (Recall@20) looks at."""
 
 
 def main() -> None:
-    """Read the pinned tables, learn, rank, publish."""
+    """Read the pinned tables, learn, choose between champion and challenger, rank, publish, register."""
     with night_task("ranking", task_arguments(__doc__ or "")) as task:
         known, config = read_log(task), task.config
         served = served_users(task, known)
-        files = CandidateFiles.of(task.read("candidates"))
-        model = learn_from_validation(known, files, config)
+        files, registry = CandidateFiles.of(task.read("candidates")), RankerRegistry(config)
+        challenger, election = choose_model(known, files, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
-        size, used = config.candidates.block_size, with_ials(config.candidates, task.read("item_factors")).used
+        size, model = config.candidates.block_size, election.model
+        used = with_ials(config.candidates, task.read("item_factors")).used
+        final, state = final_lists(task, window(known, "serving", served)), digest_of(to_files(model))
         with ray_session():
-            final = final_lists(task, window(known, "serving", served))
             lists = ServedBlocks(files, served, model, final, config.ranking, size)
-            write_blocks(reranked(task, known, lists), published.uri)
-            write_blocks(OfflineBlocks.of(files, window(known, "test"), model, used, size), offline.uri)
-        task.counters.update(
-            trees=model.decision.trees,
-            gate={"serving": model.decision.serving, "reason": model.decision.reason},
-            validation_ndcg=model.decision.ndcg,
-            feature_importance=model.ranker.importance(),
-        )
+            write_stage(task, published, reranked(task, known, lists), state=state)
+            tested = OfflineBlocks.of(files, window(known, "test"), model, used, size)
+            write_stage(task, offline, tested, state=state)
         task.publish(published)
         task.publish(offline)
+        shown = partial(example_reasons, files, final, config)
+        entry = entry_of(challenger, config, shown(challenger))
+        task.counters.update(counters(challenger, settle(registry, election, entry), shown(model)))
+
+
+def example_reasons(files: CandidateFiles, final: FinalLists, config: RunConfig, model: ServingModel) -> list[Example]:
+    """Why the first places of a few drawn users' lists are theirs."""
+    users = final.user_ids[final.histories.lengths > 0]
+    chosen = np.random.default_rng(config.seed).permutation(len(users))[:EXAMPLES]
+    if not len(chosen):
+        return []
+    lists = files.read("serving", users[np.sort(chosen)])
+    rows, rank = final.places(lists, model.score(lists), config.ranking.top_k)
+    return examples(model, lists, rows[rank == 1])
+
+
+def choose_model(known: Log, files: CandidateFiles, registry: RankerRegistry) -> tuple[ServingModel, Election]:
+    """The model learnt tonight, and which one serves: that one or the champion."""
+    config = registry.config
+    lists, targets = validation_lists(known, files, config)
+    learnt = fit(lists, targets, known.item_ids, config.ranking, config.seed)
+
+    def quality(model: ServingModel) -> Floats:
+        return ndcg(positions(lists, model.score_unseen(lists), 10, known.item_ids), targets)
+
+    return learnt.model, elect(registry, learnt, Terms.of(config), quality)
+
+
+def validation_lists(known: Log, files: CandidateFiles, config: RunConfig) -> tuple[Lists, Rows]:
+    """Candidates of a seeded sample of the validation users who have a history, and what each of them took."""
+    view = window(known, "validation")
+    assert view.targets is not None
+    rows = np.flatnonzero(view.history.lengths)
+    if len(rows) > config.ranking.training_users:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
+    lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
+    return lists, view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
+
+
+def entry_of(model: ServingModel, config: RunConfig, shown: list[Example]) -> Entry:
+    """Tonight's model with all that the registry keeps of it."""
+    about = {
+        "features": list(model.ranker.names),
+        "sources": list(config.candidates.used),
+        "parameters": {**config.ranking.model_dump(), "seed": config.seed, "chosen_trees": model.decision.trees},
+        "gate": asdict(model.decision),
+        "feature_importance": model.ranker.importance(),
+        "examples": shown,
+    }
+    return Entry(model, config.as_of, Terms.of(config).fits, about)
+
+
+def counters(challenger: ServingModel, election: Election, shown: list[Example]) -> dict[str, Any]:
+    """Figures for the night's report: of the model that serves, and of tonight's gate."""
+    model = election.model
+    return {
+        "trees": model.decision.trees,
+        "gate": {
+            "serving": model.decision.serving,
+            "reason": challenger.decision.reason,
+            "version": election.serving,
+            "version_reason": election.reason,
+        },
+        "validation_ndcg": challenger.decision.ndcg,
+        "feature_importance": model.ranker.importance(),
+        "examples": shown,
+    }
 
 
 def final_lists(task: Task, view: Window) -> FinalLists:
@@ -64,18 +136,6 @@ def final_lists(task: Task, view: Window) -> FinalLists:
     if settings.diversity:
         vectors = item_vectors(embeddings.read(["item_id", "kind", "vector"]), fields.item_ids)
     return FinalLists(settings, fields, vectors, view.user_ids, view.history)
-
-
-def learn_from_validation(known: Log, files: CandidateFiles, config: RunConfig) -> ServingModel:
-    """Train and gate on a seeded sample of the validation users who have a history."""
-    view = window(known, "validation")
-    assert view.targets is not None
-    rows = np.flatnonzero(view.history.lengths)
-    if len(rows) > config.ranking.training_users:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
-    lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
-    targets = view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
-    return learn(lists, targets, known.item_ids, config.ranking, config.seed)
 
 
 @dataclass(frozen=True)
@@ -98,7 +158,8 @@ class ServedBlocks:
         """One block's rows."""
         lists = self.files.read("serving", self.user_ids[number * self.size : (number + 1) * self.size])
         k, scores = self.settings.top_k, self.model.score(lists)
-        return self.final.pinned(recommendations(lists, scores, k, self.settings.arm, self.final.places), k)
+        chances = self.model.chances(lists, scores)
+        return self.final.pinned(recommendations(lists, scores, k, self.settings.arm, self.final.places, chances), k)
 
 
 @dataclass(frozen=True)

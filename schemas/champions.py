@@ -76,3 +76,24 @@ def mlflow_client(tracking_uri: str) -> "MlflowClient":
 def sqlite_folder(uri: str) -> Path | None:
     """The folder of an SQLite store; None for any other store."""
     return Path(uri.removeprefix("sqlite:///")).expanduser().absolute().parent if uri.startswith("sqlite:///") else None
+
+
+def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:
+    """Id of an experiment, which is made where it is absent. An SQLite store keeps its artifacts beside it.
+
+    Raises MlflowException where the store cannot be reached.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        store = sqlite_folder(tracking_uri)
+        # Beside the store, so that it does not depend on the folder in which a task happens to run.
+        location = (store / "artifacts" / name).as_uri() if store else None
+        try:
+            return str(client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another task was faster
+            if found is None:
+                raise
+    return str(found.experiment_id)

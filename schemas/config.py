@@ -280,6 +280,9 @@ class Ranking(Section):
     leaves: int = Field(15, ge=2, description="Leaves per tree")
     learning_rate: float = Field(0.05, gt=0, le=1)
     feature_share: float = Field(0.5, gt=0, le=1, description="Share of the features that each tree may use")
+    champion_days: int = Field(
+        30, ge=0, description="A younger champion serves on unless tonight's ranker beats it; an older one must beat it"
+    )
     arm: str = Field("default", description="Experiment arm written to every row")
     rerank: Rerank = Rerank()
 

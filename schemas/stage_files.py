@@ -1,10 +1,11 @@
-"""Write rows that one process holds into a stage."""
+"""The files of a stage: rows that one process holds, and what earlier attempts left unpublished."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.lake import Stage
-from schemas.storage import resolve
+from schemas.lake import Lake, Stage
+from schemas.storage import list_files, resolve
+from schemas.table import PARTITION
 
 
 def write_rows(stage: Stage, rows: pa.Table) -> None:
@@ -12,3 +13,18 @@ def write_rows(stage: Stage, rows: pa.Table) -> None:
     filesystem, path = resolve(stage.uri)
     filesystem.create_dir(path, recursive=True)
     pq.write_table(rows.cast(stage.table.schema), f"{path}/part-00000.parquet", filesystem=filesystem)
+
+
+def unpublished_files(lake: Lake, stage: Stage) -> list[str]:
+    """Parquet files that other attempts at the stage's partition wrote and that the table does not hold."""
+    table = lake.open(stage.table.name)
+    held = table.file_uris([(PARTITION, "=", stage.run_date.isoformat())]) if table else []
+    published = {_name(uri) for uri in held}
+    own, partition = f"{stage.uri}/", stage.uri.rpartition("/")[0]
+    files = [uri for uri in list_files(partition, ".parquet") if not uri.startswith(own)]
+    return [uri for uri in files if _name(uri) not in published]
+
+
+def _name(uri: str) -> str:
+    """A file's path below its partition: the attempt and the file."""
+    return "/".join(uri.split("/")[-2:])

@@ -128,6 +128,7 @@ def tags_of(summary: Summary) -> dict[str, str]:
         "nightrec.code_version": summary["code_version"],
         "nightrec.same_content": str(summary["same_content"]).lower(),
         "nightrec.best_single_source": str(summary["best_single_source"]),
+        "nightrec.ranker": str(summary["ranking"].get("gate", {}).get("version")),
     }
     tags |= {f"nightrec.{name}": value for name, value in _revision(summary).items()}
     return tags | {f"nightrec.table.{name}": str(table["version"]) for name, table in summary["tables"].items()}
@@ -195,12 +196,20 @@ def _datasets(config: RunConfig, summary: Summary) -> list[Any]:
 
 def _artifacts(client: "MlflowClient", run_id: str, config: RunConfig, summary: Summary, page: str) -> None:
     from jobs.report.figure import metric_figure
+    from jobs.report.ranker_figure import ranker_figure
 
     client.log_text(run_id, config.model_dump_json(indent=2), "config.json")
     client.log_text(run_id, json.dumps(dict(summary), indent=2), "summary.json")
     client.log_text(run_id, page, "report.html")
     if summary["metrics"]:
         client.log_figure(run_id, metric_figure(summary["metrics"], summary["run_date"]), "plots/metrics.png")
+    ranking = summary["ranking"]
+    if ranking.get("feature_importance"):
+        said = {name: ranking.get(name) for name in ("gate", "trees", "feature_importance", "examples")}
+        client.log_text(run_id, json.dumps(said, indent=2), "ranker.json")
+        version = ranking.get("gate", {}).get("version", "not registered")
+        drawn = ranker_figure(ranking["feature_importance"], ranking.get("examples", []), version, summary["run_date"])
+        client.log_figure(run_id, drawn, "plots/ranker.png")
 
 
 def _sqlite_folder(uri: str) -> Path | None:

@@ -55,7 +55,7 @@ class FinalLists:
     def pinned(self, table: pa.Table, k: int) -> pa.Table:
         """Rows of `recommendations` with the pinned items in their places, for users who have not taken them.
 
-        A pinned item takes the score of the one whose place it takes, or of the last.
+        A pinned item takes the score of the one whose place it takes, or of the last; its probability is unknown.
         """
         if not self.settings.pin or not table.num_rows:
             return table
@@ -72,7 +72,7 @@ class FinalLists:
         kept = [row for row in rows if row["item_id"] not in {pin.item_id for pin in pins}]
         for pin in pins:
             near = kept[min(pin.place, len(kept)) - 1] if kept else rows[0]
-            kept.insert(pin.place - 1, {**near, "item_id": pin.item_id, "sources": ["pin"]})
+            kept.insert(pin.place - 1, {**near, "item_id": pin.item_id, "probability": None, "sources": ["pin"]})
         return [{**row, "rank": place} for place, row in enumerate(kept[:k], 1)]
 
     @cached_property

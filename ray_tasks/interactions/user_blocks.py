@@ -1,9 +1,36 @@
-"""All users block by block and side by side: what becomes of a block is one Parquet file of a stage."""
+"""All users block by block and side by side: what becomes of a block is one Parquet file of a stage.
 
-from functools import partial
+A task that fails or is killed leaves its finished blocks behind, and the next attempt takes them over: it reads the
+same pinned tables, learns and fits anew, and then computes only the blocks that are missing. A file is there whole or
+not at all, and its name says what it was made from: configuration, versions of the inputs, code, and what the caller
+adds.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from schemas.content_hash import content_hash
+from schemas.lake import Stage
+from schemas.night import Task
+from schemas.stage_files import unpublished_files
+from schemas.storage import resolve
+
+log = logging.getLogger("nightrec.blocks")
+
+PACKAGES = ("ray_tasks", "schemas")
+"""Whose source decides what is in a block."""
 
 
 class Blocks(Protocol):
@@ -19,22 +46,97 @@ class Blocks(Protocol):
         ...
 
 
-def write_blocks(blocks: Blocks, uri: str) -> None:
+@dataclass(frozen=True)
+class BlockFiles:
+    """Where an attempt puts its blocks, and what earlier ones have finished: files by block."""
+
+    uri: str
+    key: str = "block"
+    finished: Mapping[int, str] = field(default_factory=dict)
+
+    def uri_of(self, number: int) -> str:
+        """The file of a block."""
+        return f"{self.uri}/{self.key}-{number:05d}.parquet"
+
+
+def write_stage(task: Task, stage: Stage, blocks: Blocks, part: str = "", state: str = "") -> int:
+    """Write every block into a stage, inside a Ray session; returns how many an earlier attempt had finished.
+
+    `part` tells apart what goes into one stage; `state` names what was learnt or fitted, where the task's inputs and
+    configuration do not decide it alone. Of what is taken over, one block is computed again: where it comes out
+    differently, the fit did as well, and nothing is taken over.
+    """
+    key = block_key(task, stage.table.name, part, state)
+    found = finished(unpublished_files(task.lake, stage), key, blocks.count)
+    if found and not agrees(blocks, *min(found.items())):
+        log.warning("%s: an earlier attempt wrote other rows from the same inputs; none are taken over", key)
+        found = {}
+    if found:
+        log.info("%s: %d of %d blocks were finished by earlier attempts", stage.table.name, len(found), blocks.count)
+    write_blocks(blocks, stage.uri, BlockFiles(stage.uri, key, found))
+    return len(found)
+
+
+def write_blocks(blocks: Blocks, uri: str, files: BlockFiles | None = None) -> None:
     """Write every block below `uri`, inside a Ray session.
 
     What the blocks share lies in the object store. A worker holds one block at a time, so that memory does not grow
-    with the number of users.
+    with the number of users. A worker that dies has its block computed again, into the same file.
     """
     import ray
 
     if blocks.count:
-        rows = partial(_rows, shared=ray.put(blocks))
+        write = partial(_write, shared=ray.put(blocks), files=files or BlockFiles(uri))
         numbers = ray.data.range(blocks.count, override_num_blocks=blocks.count)
-        numbers.map_batches(rows, batch_size=1).write_parquet(uri)
+        numbers.map_batches(write, batch_size=1).materialize()
 
 
-def _rows(batch: Any, shared: Any) -> pa.Table:
+def _write(batch: Any, shared: Any, files: BlockFiles) -> Any:
     import ray
 
-    blocks = ray.get(shared)
-    return pa.concat_tables([blocks.table(int(number)) for number in batch["id"]])
+    for number in map(int, batch["id"]):
+        put_block(files, number, None if number in files.finished else ray.get(shared).table(number))
+    return batch
+
+
+def put_block(files: BlockFiles, number: int, rows: pa.Table | None) -> None:
+    """One block's file: its rows, or without them a copy of the finished one. Whole or not at all, also when killed."""
+    filesystem, path = resolve(files.uri_of(number))
+    filesystem.create_dir(os.path.dirname(path), recursive=True)
+    # An object appears when its upload is complete; a file as soon as it is opened.
+    target = f"{path}.partial-{os.getpid()}" if isinstance(filesystem, fs.LocalFileSystem) else path
+    if rows is None:
+        filesystem.copy_file(resolve(files.finished[number])[1], target)
+    else:
+        pq.write_table(rows, target, filesystem=filesystem)
+    if target != path:
+        filesystem.move(target, path)
+
+
+def finished(uris: Iterable[str], key: str, count: int) -> dict[int, str]:
+    """The files of a key by block; of several for one block the last by name."""
+    names = {f"{key}-{number:05d}.parquet": number for number in range(count)}
+    found = ((names.get(uri.rpartition("/")[2]), uri) for uri in sorted(uris))
+    return {number: uri for number, uri in found if number is not None}
+
+
+def agrees(blocks: Blocks, number: int, uri: str) -> bool:
+    """True if a finished file holds the rows that the block has now."""
+    filesystem, path = resolve(uri)
+    return content_hash(ds.dataset(path, filesystem=filesystem)) == content_hash(ds.dataset(blocks.table(number)))
+
+
+def block_key(task: Task, *names: str) -> str:
+    """Digest of what decides the rows of a block: configuration, versions of the inputs, code, and the names."""
+    decisive = [task.config.config_hash, dict(sorted(task.inputs.items())), source_digest(), *names]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
+
+
+@cache
+def source_digest() -> str:
+    """Digest of our own source: code that was mended between two attempts takes nothing over."""
+    home, digest = Path(__file__).resolve().parents[2], hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((home / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -47,8 +47,10 @@ Places = Callable[[Lists, Floats, int], tuple[Ints, Ints]]
 """Candidates, scores and k to rows of the lists and their ranks from 1, as `best`."""
 
 
-def recommendations(lists: Lists, scores: Floats, k: int, arm: str, places: Places = best) -> pa.Table:
-    """Rows of `recommendations`."""
+def recommendations(
+    lists: Lists, scores: Floats, k: int, arm: str, places: Places = best, chances: Floats | None = None
+) -> pa.Table:
+    """Rows of `recommendations`; `chances` are the candidates' probabilities, NaN or None where they are not known."""
     rows, rank = places(lists, scores, k)
     chosen = lists.table.take(pa.array(rows))
     columns = {
@@ -56,10 +58,16 @@ def recommendations(lists: Lists, scores: Floats, k: int, arm: str, places: Plac
         "rank": pa.array(rank, pa.int32()),
         "item_id": chosen["item_id"],
         "score": pa.array(scores[rows], pa.float64()),
+        "probability": _known(chances, rows),
         "arm": pa.repeat(arm, len(rows)),
         "sources": pa.array(_sources(lists, rows), pa.list_(pa.string())),
     }
     return pa.table([columns[name] for name in RECOMMENDATIONS.schema.names], schema=RECOMMENDATIONS.schema)
+
+
+def _known(values: Floats | None, rows: Ints) -> pa.Array:
+    """Values of rows; NaN is null."""
+    return pa.nulls(len(rows), pa.float64()) if values is None else pa.array(values[rows], from_pandas=True)
 
 
 def _sources(lists: Lists, rows: Ints) -> list[list[str]]:

@@ -12,6 +12,13 @@ RECOMMENDATIONS = Table(
         Column("rank", pa.int32(), "From 1"),
         Column("item_id", pa.string(), "Item, as named by the source"),
         Column("score", pa.float64(), "Ranker's score; higher is better, comparable within a user only"),
+        Column(
+            "probability",
+            pa.float64(),
+            "Calibrated chance that a user who takes anything new takes the item, within a time as long as the "
+            "validation window; null for users without a history, pinned items, and where nothing was learnt",
+            nullable=True,
+        ),
         Column("arm", pa.string(), "Experiment arm"),
         Column("sources", pa.list_(pa.string()), "Candidate sources that proposed the item, strongest first"),
     ),
@@ -19,5 +26,5 @@ RECOMMENDATIONS = Table(
         "user_id",
         "rank",
     ),
-    expectations=(between("rank", 1),),
+    expectations=(between("rank", 1), between("probability", 0, 1)),
 )

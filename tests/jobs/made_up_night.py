@@ -222,6 +222,7 @@ def user_rows() -> dict[str, list[dict]]:
                 "rank": r + 1,
                 "item_id": f"i{i:02d}",
                 "score": 1 - r / 20,
+                "probability": None if u == "u00" else 0.3 - r / 50,
                 "arm": "default",
                 "sources": ["ease", "popularity"],
             }
@@ -331,7 +332,15 @@ def counters(config: RunConfig, rows: dict[str, list[dict]]) -> dict[str, dict]:
         },
         "ranking": {
             "trees": 84,
-            "gate": {"serves": "ranker", "why": "validation NDCG@10 above every single source"},
+            "gate": {
+                "serving": "ranker",
+                "reason": "validation NDCG@10 above every single source",
+                "version": "version 3, learnt from what happened before 1998-04-20",
+                "version_reason": "not better by more than noise",
+            },
+            "examples": [
+                {"example": n, "item_id": f"i{n:02d}", "reasons": {"fusion": 0.4 / n, "trend": -0.1}} for n in (1, 2)
+            ],
             "feature_importance": {name: 400.0 / (k + 1) ** 1.3 for k, name in enumerate(features)},
         },
         "explanations": {"by_kind": {"item_item": 380, "popularity": 100}},

@@ -63,6 +63,11 @@ def test_the_page_compares_with_the_night_before(night):
     assert "NDCG@10 over nights by model" in page
 
 
+def test_the_page_says_which_ranker_serves_and_why(night):
+    assert "version 3, learnt from what happened before 1998-04-20" in night[2]
+    assert "not better by more than noise" in night[2]
+
+
 def test_every_tag_of_the_page_is_closed(night):
     assert unclosed_tags(night[2]) == []
 
@@ -81,7 +86,10 @@ def test_mlflow_has_one_run_per_night_with_the_evidence(night):
     assert run.data.tags["nightrec.table.recommendations"] == str(summary["tables"]["recommendations"]["version"])
     assert {d.dataset.name for d in run.inputs.dataset_inputs} == set(summary["tables"])
     names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-    assert {"config.json", "report.html", "summary.json", "plots"} <= names
+    assert {"config.json", "report.html", "summary.json", "ranker.json", "plots"} <= names
+    plots = {artifact.path for artifact in client.list_artifacts(run.info.run_id, "plots")}
+    assert plots == {"plots/metrics.png", "plots/ranker.png"}
+    assert run.data.tags["nightrec.ranker"].startswith("version 3")
     assert experiment.artifact_location.endswith("/tracking/artifacts/nightrec/made-up")
     assert len(client.search_runs([experiment.experiment_id])) == 2
 

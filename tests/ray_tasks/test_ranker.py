@@ -17,7 +17,7 @@ from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, learn
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
-from ray_tasks.ranking import learn_from_validation
+from ray_tasks.ranking import validation_lists
 from schemas.config import SOURCES, Candidates, Ranking
 from schemas.lake import Snapshot
 
@@ -226,7 +226,8 @@ def trained(tmp_path):
             pq.write_table(scorer.table(users), uris[-1])
         files = CandidateFiles.of(Snapshot("candidates", date(2026, 11, 22), 0, tuple(uris)))
         config = SimpleNamespace(ranking=Ranking(trees=10, training_users=25), seed=1)
-        return learn_from_validation(log, files, config)
+        lists, targets = validation_lists(log, files, config)
+        return learn(lists, targets, log.item_ids, config.ranking, config.seed)
 
     return train
 

@@ -1,19 +1,31 @@
 """The tasks candidates, ranking and explanations of a small night, on a real lake with a real Ray."""
 
 import hashlib
+import re
 import sys
+import time
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import ray.cloudpickle as cloudpickle
 from small_log import START, Event, item_id, random_vectors, splits_table, user_id
 
 from ray_tasks import candidates, explanations, ranking
+from ray_tasks.interactions.user_blocks import write_stage
+from ray_tasks.ranker.champion import champion_of
+from ray_tasks.ranker.election import Entry, Terms
+from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ray_session import ray_session
+from schemas.champions import mlflow_client
 from schemas.config import Candidates, freeze
 from schemas.contracts import audit
+from schemas.errors import ModelError
 from schemas.lake import Lake
 from schemas.night import night_task, save_config, task_records
 from schemas.stage_files import write_rows
@@ -126,14 +138,26 @@ def run_tasks(uri: str, monkeypatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory):
+def config(tmp_path_factory):
+    """The night's configuration, with a lake and a registry of its own."""
+    folder = tmp_path_factory.mktemp("night")
+    document, store = {"source": SHOP, **SETTINGS}, f"sqlite:///{folder}/tracking/mlflow.db"
+    return freeze(document, run_date=NIGHT, lake=f"{folder}/lake", mlflow_tracking_uri=store, run_id="tonight")
+
+
+@pytest.fixture(scope="module")
+def session():
+    """One Ray for all tests."""
+    with ray_session():
+        yield
+
+
+@pytest.fixture(scope="module")
+def night(config, session):
     """Run the night, and again with other attributes; returns (snapshots, records) of the first and of the second."""
-    lake = tmp_path_factory.mktemp("night") / "lake"
-    document = {"source": SHOP, **SETTINGS}
-    config = freeze(document, run_date=NIGHT, lake=str(lake), mlflow_tracking_uri="sqlite://", run_id="tonight")
     uri = save_config(config)
     outcomes = []
-    with pytest.MonkeyPatch.context() as patch, ray_session():
+    with pytest.MonkeyPatch.context() as patch:
         for gender in ("F", "M"):
             with night_task("before", uri) as task:
                 for name, rows in tables(config, gender).items():
@@ -176,6 +200,9 @@ def test_every_user_gets_a_full_list_of_unseen_candidates_and_each_place_one_exp
     everybody = [*map(user_id, range(USERS)), ASKS, QUIET]
     assert Counter(user for user, _ in published) == dict.fromkeys(everybody, 10)
     assert {row["arm"] for row in rows["recommendations"]} == {"blue"}
+    chances = {(row["user_id"], row["rank"]): row["probability"] for row in rows["recommendations"]}
+    assert {user for (user, _), chance in chances.items() if chance is None} == {ASKS, QUIET}
+    assert 0 < np.mean([chance for chance in chances.values() if chance is not None]) < 0.6
     said = [(row["user_id"], row["rank"], row["item_id"]) for row in rows["explanations"]]
     assert said == [(row["user_id"], row["rank"], row["item_id"]) for row in rows["recommendations"]]
     for row in rows["explanations"]:
@@ -227,3 +254,120 @@ def test_candidates_of_the_past_windows_know_only_their_past(night):
         past = [e for e in happened if e.split in known[row["window"]]]
         assert row["user_count"] == len({e.item for e in past if user_id(e.user) == row["user_id"]})
         assert row["item_count"] == sum(item_id(e.item) == row["item_id"] for e in past)
+
+
+def new_version(registry: RankerRegistry, model, reason: str, terms: Terms):
+    """Register a model that differs in its reason."""
+    return registry.add(
+        Entry(
+            replace(model, decision=replace(model.decision, reason=reason)),
+            terms.as_of,
+            terms.fits,
+            {"parameters": {}, "sources": []},
+        )
+    )
+
+
+@pytest.mark.ray
+def test_the_first_ranker_is_the_champion_and_the_rerun_registers_no_other(night, config):
+    registry, gate = RankerRegistry(config), night[3]["ranking"]["counters"]["gate"]
+    (only,) = registry.versions()
+    assert gate["version"] == "version 1, learnt from what happened before 2026-11-22"
+    assert gate["version_reason"] == only.reason == "no earlier champion has these features and sources"
+    assert champion_of([only], config.as_of, Terms.of(config).fits) == only
+    model = registry.load(only)
+    assert model.decision.trees == night[1]["ranking"]["counters"]["trees"]
+    client = mlflow_client(config.mlflow_tracking_uri)
+    assert client.get_registered_model(registry.name).aliases == {"champion": 1}
+
+
+@pytest.mark.ray
+def test_aliases_follow_the_newest_night_and_changed_files_do_not_open(night, config):
+    registry, terms = RankerRegistry(config), Terms.of(config)
+    model, client = registry.load(registry.versions()[0]), mlflow_client(config.mlflow_tracking_uri)
+
+    def aliases():
+        return {name: int(n) for name, n in client.get_registered_model(registry.name).aliases.items()}
+
+    earlier, later = (replace(terms, as_of=terms.as_of + timedelta(days=days)) for days in (-1, 1))
+    registry.promote(new_version(registry, model, "filled in", earlier), earlier.as_of, "first")
+    assert aliases() == {"champion": 1}
+    third = new_version(registry, model, "tomorrow's", later)
+    assert aliases() == {"champion": 1, "challenger": 3}
+    registry.promote(third, later.as_of, "better")
+    assert aliases() == {"champion": 3}
+    assert champion_of(registry.versions(), terms.as_of, terms.fits).number == 1
+    run = client.get_model_version(registry.name, "3").run_id
+    client.log_text(run, "{}", "model/model.json")
+    with pytest.raises(ModelError, match="other files than were registered"):
+        registry.load(third)
+
+
+@pytest.mark.ray
+def test_examples_are_numbered_and_no_user_is_named_in_mlflow(night, config):
+    counters = night[1]["ranking"]["counters"]
+    by_trees = counters["gate"]["serving"] == "ranker" and counters["trees"] > 0
+    assert [example["example"] for example in counters["examples"]] == ([1, 2, 3, 4, 5] if by_trees else [])
+    store = Path(config.lake).parent / "tracking" / "artifacts"
+    texts = {path.name: path.read_text() for path in store.rglob("*") if path.is_file()}
+    assert {"model.json", "about.json"} <= texts.keys()
+    assert not any(re.search(r"\bu\d\d\b", text) for text in texts.values())
+
+
+class Diary:
+    """Blocks that write down in files which of them were computed, and by which attempt.
+
+    It travels to workers by value, and they know our packages but no helpers of tests.
+    """
+
+    def __init__(self, folder: Path, attempt: str, broken: tuple[int, ...] = (), offset: float = 0.0) -> None:
+        self.folder, self.attempt, self.broken, self.offset = folder, attempt, broken, offset
+
+    count = 6
+
+    def table(self, number: int) -> pa.Table:
+        (self.folder / f"{self.attempt}-{number}").touch()
+        if number in self.broken:
+            while not list(self.folder.parent.rglob("*.parquet")):
+                time.sleep(0.01)  # another block is finished first
+            raise RuntimeError("half-way")
+        row = {
+            "user_id": f"u{number}",
+            "rank": 1,
+            "item_id": "i",
+            "score": self.offset,
+            "arm": "a",
+            "sources": ["ease"],
+        }
+        return pa.Table.from_pylist([row], schema=TABLES["recommendations"].schema)
+
+
+@pytest.mark.ray
+def test_an_attempt_after_a_failed_one_computes_what_is_missing_and_checks_one_block(session, tmp_path):
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    document = {"source": SHOP, **SETTINGS}
+    config = freeze(document, run_date=NIGHT, lake=f"{tmp_path}/lake", mlflow_tracking_uri="sqlite://", run_id="one")
+    uri, diary = save_config(config), tmp_path / "diary"
+    diary.mkdir()
+
+    def attempt(name: str, state: str = "fitted", **others):
+        """Returns the blocks that were computed, how many were there, and the table."""
+        with night_task("ranking", uri) as task:
+            stage = task.stage("recommendations")
+            reused = write_stage(task, stage, Diary(diary, name, **others), state=state)
+            table = pq.read_table(stage.uri).sort_by("user_id")
+        return {int(path.name[-1]) for path in diary.glob(f"{name}-*")}, reused, table
+
+    with pytest.raises(Exception, match="half-way"):
+        attempt("a", broken=(4,))
+    there = {int(path.stem[-5:]) for path in Path(config.lake).rglob("*.parquet")}
+    assert there
+    assert 4 not in there
+    computed, reused, table = attempt("b")
+    assert computed == set(range(6)) - there | {min(there)}
+    assert reused == len(there)
+    whole = attempt("c", state="another fit")
+    assert whole[:2] == (set(range(6)), 0)
+    assert whole[2].equals(table)
+    assert attempt("d")[:2] == ({0}, 6)
+    assert attempt("e", offset=1.0)[:2] == (set(range(6)), 0)
