@@ -76,15 +76,16 @@ def test_each_field_of_a_document_is_evidence_of_its_own(data):
     assert not {"text", "title"} & set(vocabulary.labels("theme"))
 
 
-def test_profiles_add_to_the_texts_that_sources_read(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("ray_tasks.benchmark.texts.encoded", lambda *given: np.full((N, 2), bool(given[3])))
+def test_profiles_are_told_apart_from_documents(data, tmp_path, monkeypatch):
+    told = {item_id: "quokka" if item_id in ("i01", "i02") else "" for item_id in data.log.item_ids}
+
+    def encoded(texts, kind, ids, encoder, cache):
+        return np.array([[len(texts.get(item_id, "")), kind == "profile"] for item_id in ids], dtype=np.float32)
+
+    monkeypatch.setattr("ray_tasks.benchmark.texts.encoded", encoded)
     plain = item_texts(data, Encoder(backend="fake"), tmp_path / "v")
-    told = {item_id: "quokka shared" if item_id in ("i01", "i02") else "" for item_id in data.log.item_ids}
     both = item_texts(data, Encoder(backend="fake"), tmp_path / "v", told)
-    assert both.vectors.all()
-    assert not plain.vectors.any()
-    new = both.words.shape[1] - plain.words.shape[1]
-    assert new > 0
-    alike = (both.words @ both.words.T).toarray() - (plain.words @ plain.words.T).toarray()
-    assert alike[1, 2] > 0
-    assert np.abs(alike[3:, 3:]).max() < 0.05
+    assert (both.vectors == plain.vectors).all()
+    assert (both.words != plain.words).nnz == 0
+    assert np.flatnonzero(both.profiles[:, 0]).tolist() == [1, 2]
+    assert not plain.profiles[:, 0].any()

@@ -71,7 +71,7 @@ class Nights:
 
     def run(self, number: int, name: str, fits: str = "all", days: int = 30):
         """A night that learns the model of a name; returns the name of what serves, and the election."""
-        learnt = Learnt(model(name), self.quality(model(name)), FLAT - 0.1)
+        learnt = Learnt(model(name), self.quality(model(name)), FLAT - 0.1, FLAT)
         election = elect(self.store, learnt, Terms(day(number), fits, days), self.quality)
         election = settle(self.store, election, Entry(learnt.model, day(number), fits, {}))
         return election.model.decision.reason, election
@@ -110,7 +110,7 @@ def test_without_a_registry_the_challenger_serves_and_the_record_says_so():
 
 def test_a_registry_that_fails_when_the_lists_are_out_does_not_fail_the_night():
     nights = Nights({"a": 0})
-    learnt = Learnt(model("a"), FLAT, FLAT)
+    learnt = Learnt(model("a"), FLAT, FLAT, FLAT)
     election = elect(nights.store, learnt, Terms(day(0), "all", 30), nights.quality)
     nights.store.is_down = True
     settled = settle(nights.store, election, Entry(learnt.model, day(0), "all", {}))
@@ -137,11 +137,11 @@ def test_a_champion_whose_files_do_not_open_is_replaced():
 def test_a_night_without_enough_to_learn_from_keeps_the_champion_and_registers_nothing():
     nights, nothing = Nights({"a": 0}), ServingModel(Ranker(), Decision("ranker", 0, {}, "too few"))
     for store, served in ((nights.store, "too few"), (FakeStore(), "too few")):
-        election = elect(store, Learnt(nothing, np.zeros(0), np.zeros(0)), Terms(day(0), "all", 30), nights.quality)
+        election = elect(store, Learnt(nothing, *[np.zeros(0)] * 3), Terms(day(0), "all", 30), nights.quality)
         assert settle(store, election, Entry(nothing, day(0), "all", {})).model.decision.reason == served
         assert not store.versions()
     nights.run(1, "a")
-    election = elect(nights.store, Learnt(nothing, np.zeros(0), np.zeros(0)), Terms(day(2), "all", 30), nights.quality)
+    election = elect(nights.store, Learnt(nothing, *[np.zeros(0)] * 3), Terms(day(2), "all", 30), nights.quality)
     assert (election.model.decision.reason, election.version.number) == ("a", 1)
 
 
@@ -255,7 +255,7 @@ def test_examples_name_what_moved_the_trees_and_never_the_user(learnt):
     rows, rank = best(lists, found.model.score(lists), 1)
     shown = examples(found.model, lists, rows[rank == 1][:3])
     assert [example["example"] for example in shown] == [1, 2, 3]
-    assert all(next(iter(example["reasons"])).startswith("item_week_count") for example in shown)
+    assert all({"item_week_count", "trend"} & set(list(example["reasons"])[:2]) for example in shown)
     assert not any("u0" in str(example) for example in shown)
     assert examples(model("no trees"), lists, rows) == []
 

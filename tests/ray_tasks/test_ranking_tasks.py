@@ -78,7 +78,7 @@ def events() -> list[Event]:
     return [Event(user, item, hour, name) for (hour, user, item), name in zip(found, names, strict=True)]
 
 
-def tables(config, gender: str) -> dict[str, list[dict]]:
+def tables(config, gender: str = "F") -> dict[str, list[dict]]:
     """What the tasks before would have published; `gender` is what `users` says of everybody."""
     happened = events()
     items = [item_id(n) for n in range(ITEMS)]
