@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--name", help="name in the result's file (default: the folder's)")
     parser.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="a column's name")
     parser.add_argument("--encoder", type=Path, default=HOME / "build" / "assets" / "all-minilm-l6-v2")
+    parser.add_argument("--no-peers", action="store_true", help="leave out the models of other libraries")
     parser.add_argument("--seed", type=int, default=20_241)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
