@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -31,10 +32,13 @@ log = logging.getLogger("nightrec.benchmark")
 Grid = Mapping[str, Sequence[float]]
 GRIDS: Mapping[str, tuple[Grid, ...]] = {
     "peer_implicit_als": (
-        {"factors": (64,), "alpha": (1, 4, 16), "regularization": (0.1, 10)},
-        {"factors": (32, 128)},
+        {"factors": (32,), "alpha": (1, 4, 16, 64), "regularization": (0.1, 10, 100)},
+        {"factors": (8, 16, 64, 128)},
     ),
-    "peer_implicit_bm25": ({"neighbours": (20, 50, 100, 300), "k1": (0.2, 1.2, 100), "b": (0.25, 0.75)},),
+    "peer_implicit_bm25": (
+        {"neighbours": (100,), "k1": (0.2, 1.2, 10), "b": (0, 0.25, 0.75)},
+        {"neighbours": (20, 50, 300, 1_000)},
+    ),
     "peer_lenskit_ease": ({"regularization": (30, 100, 300, 1_000, 3_000)},),
     "peer_rectools_sasrec": ({"epochs": (3, 6, 9, 12, 15)},),
     "peer_rectools_bert4rec": ({"epochs": (6, 12, 18, 24)},),
@@ -122,8 +126,10 @@ class Peers:
         folder.mkdir(parents=True)
         told = {"model": model, "parameters": tried, "k": K, "seed": self.seed, "threads": self.threads}
         write_request(folder, told, views, catalogues)
+        started = time.monotonic()
         run_beside(self.python, self.script, folder, model, self.threads)
         answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+        answer["seconds"] = time.monotonic() - started
         self.costs[model] = self.costs.get(model, Cost()).plus(answer)
         self.versions |= answer["versions"]
         log.info("%s: %.0f s, %.0f s of CPU", model, answer["seconds"], answer["cpu_seconds"])

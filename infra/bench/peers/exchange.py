@@ -4,14 +4,13 @@ Asked: `interactions.parquet` (user, item, time in microseconds; the log of the 
 `catalogue.parquet` (part, item), `request.json` (model, parameters, k, seed, threads, users, items). A part is a
 catalogue with the users to be ranked on it; users and items are positions.
 
-Answered: `lists.parquet` (parameters, part, user, items: best first, at most k) and `answer.json` (seconds,
-cpu_seconds, peak_rss_mb, versions). A user whom a peer cannot serve, for want of a history, has no list.
+Answered: `lists.parquet` (parameters, part, user, items: best first, at most k) and `answer.json` (cpu_seconds,
+peak_rss_mb, versions). A user whom a peer cannot serve, for want of a history, has no list.
 """
 
 import json
 import platform
 import resource
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,13 +105,11 @@ def best(scores: np.ndarray, request: Request, part: Part, rows: slice) -> np.nd
 
 def answer(folder: Path, request: Request, found: Iterable[Ranked], libraries: Iterable[str]) -> None:
     """Write the lists as they come, then what they cost this process."""
-    started = time.monotonic()
     with pq.ParquetWriter(folder / "lists.parquet", LISTS) as writer:
         for ranked in found:
             writer.write_table(_table(ranked, request.parts[ranked.part].users))
     used = resource.getrusage(resource.RUSAGE_SELF)
     told: dict[str, Any] = {
-        "seconds": round(time.monotonic() - started, 2),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
         "peak_rss_mb": round(used.ru_maxrss / 1024),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
