@@ -93,7 +93,7 @@ class Peers:
                 ]
                 lists = self._ask(name, tried, {"": users}, {"": catalogue})
                 scores = [float(ndcg(ranked, users.targets).mean()) for ranked in lists[""]]
-                best = max([best, *map(Tuned, tried, scores)], key=lambda one: one.ndcg)
+                best = max([best, *map(Tuned, tried, scores)], key=lambda one: one.ndcg or 0)
             log.info("%s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(users.user_ids))
             self._warn(name, rounds, best.parameters)
             found[name] = best
