@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,7 @@ def compare(night: PublishedNight, config: RunConfig, protocol: str, users: int 
 
 def settings(config: RunConfig) -> dict[str, Any]:
     """The sections of the night's configuration that a comparison takes: its sources, grids and ranker."""
-    taken = {one.name for one in fields(Comparison)}
-    return {name: getattr(config, name) for name in ("candidates", "ranking") if name in taken}
+    return {"candidates": config.candidates, "ranking": config.ranking}
 
 
 @contextmanager

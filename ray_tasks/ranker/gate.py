@@ -155,7 +155,7 @@ def _folds(training: Training, learnable: Ints, settings: Ranking, seed: int) ->
     fold = fold_of(training.lists.user_ids)
     if np.bincount(fold[learnable], minlength=FOLDS).min() < 2:
         return Folds.of(training, settings, seed), False
-    return Folds(training, fold, tuple(training.booster(fold != n, settings, seed) for n in range(FOLDS))), True
+    return Folds.by(training, fold, settings, seed), True
 
 
 def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused: Floats) -> Decision:

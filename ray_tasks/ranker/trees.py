@@ -160,6 +160,11 @@ class Folds:
     def of(cls, training: Training, settings: Ranking, seed: int) -> "Folds":
         """Untrained boosters; folds are of whole users, so that no list is on both sides."""
         fold = np.random.default_rng(seed).permutation(len(training.lists)) % FOLDS
+        return cls.by(training, fold, settings, seed)
+
+    @classmethod
+    def by(cls, training: Training, fold: Ints, settings: Ranking, seed: int) -> "Folds":
+        """Untrained boosters for given folds of the lists. Each draws other candidates: their mean has seen more."""
         return cls(training, fold, tuple(training.booster(fold != n, settings, seed + n) for n in range(FOLDS)))
 
     def out_of_fold(self, most_trees: int) -> dict[int, Floats]:
