@@ -130,11 +130,11 @@ class Peers:
     ) -> dict[str, dict[str, Ints]]:
         """(users, K) item positions by catalogue and model, seen items removed; -1 for empty places.
 
-        `tuned` names the models. Views are of one log, one for each catalogue; a model is fitted once for all of them.
+        Views are of one log, one for each catalogue; a model is fitted once for all of them.
         """
         lists: dict[str, dict[str, Ints]] = {name: {} for name in catalogues}
-        for model, one in tuned.items():
-            found = self._ask(model, [one.parameters], views, catalogues)
+        for model in self.grids(next(iter(views.values())).log):
+            found = self._ask(model, [tuned[model].parameters], views, catalogues)
             for name in catalogues:
                 lists[name][model] = found[name][0]
         return lists
