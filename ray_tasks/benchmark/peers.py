@@ -6,15 +6,17 @@ tuned on and the discipline (tuned on validation, refitted on train and validati
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,7 +24,7 @@ from ray_tasks.benchmark.blend import K
 from ray_tasks.benchmark.peer_files import read_lists, run_beside, write_request
 from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.rows import Ints
-from ray_tasks.interactions.windows import Window
+from ray_tasks.interactions.windows import Log, Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.factory import Parameters
 from ray_tasks.retrieval.tuning import Tuned, on_edge, tuning_users
@@ -40,13 +42,37 @@ GRIDS: Mapping[str, tuple[Grid, ...]] = {
         {"neighbours": (20, 50, 300, 1_000)},
     ),
     "peer_lenskit_ease": ({"regularization": (30, 100, 300, 1_000, 3_000)},),
-    "peer_rectools_sasrec": ({"epochs": (3, 6, 9, 12, 15)},),
-    "peer_rectools_bert4rec": ({"epochs": (6, 12, 18, 24)},),
 }
 """By model the rounds of its tuning: each tries all combinations of its values, the rest as the round before left it.
 
-Epochs are checkpoints of one training. What is not tuned is said beside each model in infra/bench/peers.
+What is not tuned is said beside each model in infra/bench/peers.
 """
+TARGETS = {"peer_rectools_sasrec": 1.0, "peer_rectools_bert4rec": 0.4}
+"""Models tuned by the epochs of one training, with the share of a sequence's items that they learn to foretell."""
+LONGEST = 100
+"""Items of a sequence that these models see at most."""
+TRAINING = 260.0
+"""Seconds of CPU that one training of theirs may take, as estimated by `epoch_seconds`."""
+MOST_EPOCHS = 24
+
+
+def grids(log: Log) -> dict[str, tuple[Grid, ...]]:
+    """The rounds of every model; numbers of epochs are the quarters of what the budget allows on this log."""
+    found = dict(GRIDS)
+    for model, share in TARGETS.items():
+        most = min(max(int(TRAINING / epoch_seconds(log, share)), 1), MOST_EPOCHS)
+        found[model] = ({"epochs": sorted({math.ceil(most * quarter / 4) for quarter in (1, 2, 3, 4)})},)
+    return found
+
+
+def epoch_seconds(log: Log, share: float) -> float:
+    """Seconds of CPU of one epoch, from sizes alone, so that a rerun trains as long: measured constants.
+
+    Every target is scored against every item; every place of a padded sequence passes through the layers.
+    """
+    lengths = np.minimum(np.unique(log.user, return_counts=True)[1], LONGEST)
+    places = len(lengths) * float(np.percentile(lengths, 95)) if len(lengths) else 1.0
+    return 16e-9 * share * float(lengths.sum()) * len(np.unique(log.item)) + 25e-6 * places
 
 
 @dataclass(frozen=True)
@@ -65,7 +91,7 @@ class Cost:
 
 @dataclass
 class Peers:
-    """The models of `grids`, run by the interpreter `python` as `script FOLDER` (infra/bench/peers/rank.py).
+    """The models that `grids` names for a log, run as `python script FOLDER` (infra/bench/peers/rank.py).
 
     `costs` by model and `versions` by library are filled while they run.
     """
@@ -75,7 +101,7 @@ class Peers:
     folder: Path
     seed: int
     tuning_users: int
-    grids: Mapping[str, tuple[Grid, ...]] = field(default_factory=lambda: GRIDS)
+    grids: Callable[[Log], Mapping[str, tuple[Grid, ...]]] = field(default_factory=lambda: grids)
     threads: int = os.cpu_count() or 1
     costs: dict[str, Cost] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -83,7 +109,7 @@ class Peers:
     def tune(self, view: Window, catalogue: Catalogue | None) -> dict[str, Tuned]:
         """The best of every grid by NDCG@10 on validation users with a history, ties to the first tried."""
         found = {}
-        for name, rounds in self.grids.items():
+        for name, rounds in self.grids(view.log).items():
             users = tuning_users(view, self.tuning_users, self.seed, name)
             assert users.targets is not None
             best = Tuned({}, -1.0)
@@ -104,10 +130,10 @@ class Peers:
     ) -> dict[str, dict[str, Ints]]:
         """(users, K) item positions by catalogue and model, seen items removed; -1 for empty places.
 
-        Views are those of one log, one for each catalogue; every model is fitted once for all of them.
+        Views are of one log, one for each catalogue; a model is fitted once for all of them.
         """
         lists: dict[str, dict[str, Ints]] = {name: {} for name in catalogues}
-        for model in self.grids:
+        for model in self.grids(next(iter(views.values())).log):
             found = self._ask(model, [tuned[model].parameters], views, catalogues)
             for name in catalogues:
                 lists[name][model] = found[name][0]

@@ -1,6 +1,7 @@
 """Peers are asked through files, keep the rules, and are tuned as Nightrec's own sources are."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from small_log import Event, log_of
 from ray_tasks.benchmark.blend import K, restrict
 from ray_tasks.benchmark.metric_check import metric_check
 from ray_tasks.benchmark.peer_files import read_lists
-from ray_tasks.benchmark.peers import GRIDS, Peers
+from ray_tasks.benchmark.peers import TARGETS, TRAINING, Peers, epoch_seconds, grids
 from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import window
@@ -28,8 +29,8 @@ EVENTS += [Event(7, 0, 60, "validation"), Event(8, 1, 95, "test")]
 ALLOWED = np.arange(8) < 5
 
 
-def peers_of(folder, **grids) -> Peers:
-    return Peers(Path(sys.executable), FAKE, folder, seed=1, tuning_users=100, grids=grids)
+def peers_of(folder, **rounds) -> Peers:
+    return Peers(Path(sys.executable), FAKE, folder, seed=1, tuning_users=100, grids=lambda log: rounds)
 
 
 def by_popularity(view, catalogue, factor):
@@ -110,13 +111,26 @@ def test_a_second_implementation_of_the_metrics_agrees_or_fails_the_benchmark(tm
         metric_check(Path(sys.executable), METRICS, tmp_path / "check", {"a": ranked, "off": ranked}, targets)
 
 
+def test_epochs_are_quarters_of_a_budget_that_larger_logs_use_up_sooner():
+    small, rest = log_of(EVENTS), {"split": np.zeros(400_000, dtype=np.int64), "relevant": np.ones(400_000, dtype=bool)}
+    size = {"user": np.arange(400_000) % 6_000, "item": np.arange(400_000) % 4_000, "time": np.arange(400_000)}
+    large = replace(small, **size, **rest)
+    for model in ("peer_rectools_sasrec", "peer_rectools_bert4rec"):
+        few, many = (grids(log)[model][0]["epochs"] for log in (large, small))
+        assert many == [6, 12, 18, 24]
+        assert few[0] >= 1
+        assert few[-1] < 24
+        assert few[-1] * epoch_seconds(large, TARGETS[model]) <= TRAINING
+
+
 @pytest.mark.skipif(not REAL.exists(), reason="the peers' environment is not installed: make peers")
 def test_the_real_peers_and_ranx_answer(tmp_path):
     view = window(log_of(EVENTS), "test")
     scripts = ROOT / "infra" / "bench" / "peers"
     peers = Peers(REAL, scripts / "rank.py", tmp_path, 1, 100)
     first = {
-        model: {key: values[0] for grid in rounds for key, values in grid.items()} for model, rounds in GRIDS.items()
+        model: {key: values[0] for grid in rounds for key, values in grid.items()}
+        for model, rounds in grids(view.log).items()
     }
     catalogues = {"all": None, "clean": ALLOWED}
     views = {name: restrict(view, one) for name, one in catalogues.items()}

@@ -17,9 +17,11 @@ from rectools.models.nn.transformers.lightning import TransformerLightningModule
 
 LONGEST = 100
 """Last items of a user that a model sees at most."""
-SIZE = {"n_blocks": 2, "n_heads": 2, "n_factors": 64, "dropout_rate": 0.2, "lr": 0.001, "batch_size": 64}
-MASKED = 0.2
-"""Share of a sequence that BERT4Rec hides, as its authors do on MovieLens 1M."""
+SIZE = {"n_blocks": 2, "n_heads": 2, "n_factors": 64, "dropout_rate": 0.2, "lr": 0.001}
+MASKED = 0.4
+"""Share of a sequence that BERT4Rec hides: its authors found .2 to .6 best, by data set."""
+TARGETS = 500
+"""Targets of a step, about: more of them make fewer steps of the same work, and learn less by it."""
 
 
 class CompactSoftmax(TransformerLightningModule):
@@ -40,24 +42,27 @@ class CompactSoftmax(TransformerLightningModule):
 
 def sasrec(request: Request) -> Iterator[Ranked]:
     """Parameters: epochs."""
-    return _checkpoints(request, SASRecModel)
+    return _checkpoints(request, SASRecModel, 1)
 
 
 def bert4rec(request: Request) -> Iterator[Ranked]:
     """Parameters: epochs."""
-    return _checkpoints(request, BERT4RecModel, mask_prob=MASKED)
+    return _checkpoints(request, BERT4RecModel, MASKED, mask_prob=MASKED)
 
 
-def _checkpoints(request: Request, kind: Any, **more: Any) -> Iterator[Ranked]:
+def _checkpoints(request: Request, kind: Any, share: float, **more: Any) -> Iterator[Ranked]:
     """One training that halts after each of the numbers of epochs asked for, and ranks."""
     _quiet()
     torch.set_num_threads(request.threads)
     pytorch_lightning.seed_everything(request.seed)
     data = _dataset(request)
+    lengths = np.minimum(np.unique(request.user, return_counts=True)[1], LONGEST)
     model = kind(
         **SIZE,
         **more,
-        session_max_len=_length(request),
+        # Long enough for all but the longest twentieth: padding costs as much as items do.
+        session_max_len=max(int(np.percentile(lengths, 95)), 10),
+        batch_size=int(np.clip(TARGETS / (share * lengths.mean()), 16, 128)),
         loss="softmax",
         lightning_module_type=CompactSoftmax,
         get_trainer_func=_trainer,
@@ -85,12 +90,6 @@ def _dataset(request: Request) -> Dataset:
         Columns.Datetime: pd.to_datetime(when, unit="s"),
     }
     return Dataset.construct(pd.DataFrame(frame))
-
-
-def _length(request: Request) -> int:
-    """Long enough for all but the longest twentieth of the histories: padding costs as much as items do."""
-    lengths = np.bincount(request.user)
-    return int(np.clip(np.percentile(lengths[lengths > 0], 95), 10, LONGEST))
 
 
 def _lists(model: SASRecModel | BERT4RecModel, data: Dataset, request: Request, place: int) -> np.ndarray:
