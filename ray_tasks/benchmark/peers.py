@@ -38,10 +38,10 @@ GRIDS: Mapping[str, tuple[Grid, ...]] = {
         {"factors": (8, 16, 64, 128)},
     ),
     "peer_implicit_bm25": (
-        {"neighbours": (100,), "k1": (0.2, 1.2, 10), "b": (0, 0.25, 0.75)},
-        {"neighbours": (20, 50, 300, 1_000)},
+        {"neighbours": (100,), "k1": (0.05, 0.2, 1.2, 10), "b": (0, 0.25, 0.75)},
+        {"neighbours": (20, 50, 300, 1_000, 3_000)},
     ),
-    "peer_lenskit_ease": ({"regularization": (30, 100, 300, 1_000, 3_000)},),
+    "peer_lenskit_ease": ({"regularization": (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)},),
 }
 """By model the rounds of its tuning: each tries all combinations of its values, the rest as the round before left it.
 
