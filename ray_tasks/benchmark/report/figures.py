@@ -198,7 +198,8 @@ def metric_table(result: Result, catalogue: Catalogue) -> dict[str, Any]:
 def slices(result: Result) -> list[dict[str, Any]]:
     """Parts of users and items, the headline's catalogue first; what only all items have comes after.
 
-    Groups of users by an attribute are not among them (see `groups`). Each is a name, catalogue, metric, users, and rows of (model, value, class) of all models, best first.
+    Groups of users by an attribute are not among them (see `groups`).
+    Each is a name, catalogue, metric, users, and rows of (model, value, class) of all models, best first.
     """
     panels: list[dict[str, Any]] = []
     for catalogue in catalogues(result):

@@ -66,8 +66,8 @@ def group_table(result: Result, catalogue: Catalogue) -> dict[str, Any]:
 def new_items(result: Result) -> dict[str, Any] | None:
     """What becomes of items without any interaction; None where no catalogue has such.
 
-    `rows` are model, class, Recall@20 of new items and of those known, and NDCG@10 of everything: Nightrec, the same
-    with exploration, without texts, and of the baselines the one that finds most new items. `costs` are what
+    The models: Nightrec, the same with exploration and without texts, and of the baselines the one that finds most new
+    items. `bars` hold Recall@20 of new items, `rows` Recall@20 of known items and NDCG@10 of everything, `costs` what
     exploration takes off NDCG@10, by catalogue.
     """
     for catalogue in catalogues(result):
@@ -78,15 +78,12 @@ def new_items(result: Result) -> dict[str, Any] | None:
         scores, rivals = gains(result, catalogue), baselines(result, catalogue)
         best = _best((name for name in rivals if name in found), found, scores)
         shown = [name for name in (EXPLORE, NIGHTREC, NO_TEXT, *best) if name in found]
-        most = max(found[name] for name in shown) if shown else 0.0
+        most = max((found[name] for name in shown), default=0.0) or 1
         return {
             "catalogue": catalogue.name,
             "users": max(finite(part.get(NEW, {}).get("users")) or 0 for part in parts.values()),
-            "rows": [
-                (name, kind(name, rivals), found[name], _recall(parts[name], KNOWN), scores.get(name))
-                for name in shown
-            ],
-            "bars": [(label(name), found[name], found[name] / (most or 1), kind(name, rivals)) for name in shown],
+            "bars": [(label(name), found[name], found[name] / most, kind(name, rivals)) for name in shown],
+            "rows": [(name, _recall(parts[name], KNOWN), scores.get(name)) for name in shown],
             "costs": [(one.name, cost) for one in catalogues(result)[::-1] if (cost := over_exploring(result, one))],
         }
     return None

@@ -59,7 +59,8 @@ def _orders(result: Result) -> list[dict[str, Any]]:
     rows = [{"name": "Nightrec, users of the re-ranking", "knows": "as above", "ndcg": reranked.ranker_ndcg(result)}]
     if name and order:
         told = "chosen" if name == reranked.chosen(result) else "first, not chosen,"
-        rows.append({"name": "Re-ranked", "knows": f"{words.opening(words.arm(name))}: {told} on validation", "ndcg": order.ndcg})
+        knows = f"{words.opening(words.arm(name))}: {told} on validation"
+        rows.append({"name": "Re-ranked", "knows": knows, "ndcg": order.ndcg})
     return [{**row, "users": users} for row in rows]
 
 
