@@ -46,12 +46,12 @@ def test_variants_of_the_blend_and_the_order_validation_chose_have_a_row_each():
         "Re-ranked",
     ]
     assert [row[2] for row in rows[1:]] == ["4,148"] * 3 + ["1,211"] * 2
-    assert [row[3] for row in rows[4:]] == ["0.0742", "0.0758"]
+    assert [row[1] for row in rows[4:]] == ["0.0742", "0.0758"]
 
 
 def test_without_profiles_the_blend_is_said_to_know_none():
     html = page(STEAM)
-    assert [row[1] for row in table(html, "NDCG@10 by what is known")[1:]] == [
+    assert [row[3] for row in table(html, "NDCG@10 by what is known")[1:]] == [
         "interactions, item texts",
         "interactions",
     ]
@@ -215,6 +215,13 @@ def test_many_models_fold_but_nightrec_and_what_beats_it_do_not():
     assert names[-1] == "Nightrec"
     assert len(names) == 1 + sum(row["clean_metrics"]["ndcg@10"] > 0.05 for row in result["models"].values())
     assert len(names) + len(table(page(result), "The others")[1:]) == len(result["models"])
+
+
+def test_where_exploration_costs_nothing_nightrec_stands_before_it():
+    html = page(FULL)
+    assert [row[0] for row in table(html, "Clean catalogue")[1:3]] == ["Nightrec", "Nightrec with exploration"]
+    metrics = html.split('<section id="metrics">')[1]
+    assert [row[0] for row in table(metrics, "Clean catalogue")[1:3]] == ["Nightrec", "Nightrec with exploration"]
 
 
 def test_the_index_tells_what_profiles_add():

@@ -71,10 +71,10 @@ def catalogues(result: Result) -> list[Catalogue]:
 
 
 def gains(result: Result, catalogue: Catalogue) -> dict[str, float]:
-    """NDCG@10 of each model, best first."""
+    """NDCG@10 of each model, best first; of equal ones Nightrec, then by name."""
     models = result.get("models", {})
     found = {name: finite(catalogue.of(row, "metrics").get(METRIC)) for name, row in models.items()}
-    return dict(sorted(((n, v) for n, v in found.items() if v is not None), key=lambda pair: (-pair[1], pair[0])))
+    return dict(sorted(((n, v) for n, v in found.items() if v is not None), key=lambda pair: _place(*pair)))
 
 
 def baselines(result: Result, catalogue: Catalogue) -> list[str]:
@@ -189,7 +189,7 @@ def metric_table(result: Result, catalogue: Catalogue) -> dict[str, Any]:
             "cells": [{"value": v, "best": v is not None and v == best[c]} for c, v in values[model].items()],
             "lift": over.get(model),
         }
-        for model in sorted(models, key=lambda m: (-(values[m].get(METRIC) or 0.0), m))
+        for model in sorted(models, key=lambda m: _place(m, values[m].get(METRIC) or 0.0))
         if any(v is not None for v in values[model].values())
     ]
     return {"columns": columns, "rows": rows, "compared": bool(over)}
@@ -228,6 +228,10 @@ def importance(found: Mapping[str, Any]) -> tuple[list[tuple[str, float]], list[
     """The ranker's features by share of the trees' gain, largest first: those to show, and the rest."""
     shares = sorted((found.get("feature_importance") or {}).items(), key=lambda pair: (-pair[1], pair[0]))
     return shares[:SHOWN_FEATURES], shares[SHOWN_FEATURES:]
+
+
+def _place(model: str, value: float) -> tuple[float, bool, str]:
+    return -value, model != NIGHTREC, model
 
 
 def _best(metric: str, values: Sequence[float]) -> float | None:

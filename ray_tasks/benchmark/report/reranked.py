@@ -86,7 +86,9 @@ def first_on_validation(result: Result) -> str | None:
 def order_of(result: Result, name: str) -> Order | None:
     """An order by its full name."""
     found = {arm.name: arm for arm in arms(result)}.get(name.removesuffix(BLENDED))
-    return found and (found.blended if name.endswith(BLENDED) else found.alone)
+    if found is None:
+        return None
+    return found.blended if name.endswith(BLENDED) else found.alone
 
 
 def _arm(name: str, alone: Mapping[str, Any], blended: Mapping[str, Any], base: float | None) -> Arm:

@@ -124,7 +124,7 @@ def _spent(result: Result) -> str:
 
 def users_by_group(result: Result) -> list[dict[str, Any]]:
     """Groups of users, by catalogue, the headline's first."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"name": one.name, "gaps": groups.gaps(result, one), "table": groups.group_table(result, one)}
         for one in figures.catalogues(result)
     ]
