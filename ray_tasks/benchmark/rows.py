@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ray_tasks.benchmark.report.figures import NIGHTREC, Catalogue, Effect, Result, ablations, catalogues, lifts
+from ray_tasks.benchmark.report.figures import (
+    NIGHTREC,
+    Catalogue,
+    Effect,
+    Result,
+    ablations,
+    catalogues,
+    lifts,
+    over_exploring,
+)
 from ray_tasks.benchmark.report.words import finite
 
 Row = dict[str, Any]
@@ -44,12 +53,14 @@ def _figures(part: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _lifts(result: Result, catalogue: Catalogue) -> Iterator[Row]:
-    """Nightrec over each baseline, and over each variant of itself that lacks a part."""
+    """Nightrec over each baseline, over each variant of itself that lacks a part, and over the lists that explore."""
     users = _count(result.get(f"{catalogue.prefix}users"))
     over: dict[str, Effect] = {effect.name: effect for effect in lifts(result, catalogue)}
     for effect in ablations(result, catalogue):
         name = effect.name if effect.name.startswith(NIGHTREC) else f"{NIGHTREC}_{effect.name}"
         over.setdefault(name, effect)
+    if explored := over_exploring(result, catalogue):
+        over[explored.name] = explored
     for name, one in over.items():
         ends = {"low": one.low, "high": one.high, "p_value": one.p}
         yield {**_row(NIGHTREC, EVERYBODY, f"{LIFT}{name}", one.value, users), **ends}

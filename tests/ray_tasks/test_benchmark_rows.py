@@ -33,6 +33,10 @@ RESULT = {
     "p_values": {"ease": 0.002},
     "text_lift": 0.1,
     "text_lift_ci": [-0.1, 0.3],
+    "profile_lift": 0.02,
+    "profile_lift_ci": [-0.01, 0.05],
+    "explore_cost": 0.01,
+    "explore_cost_ci": [0.005, 0.015],
     "clean_lift": 0.6,
     "ablations": {"no_trees": {"lift": 0.05, "ci": [0.0, 0.1]}},
     "ranker": {"all": {"trees": 7}},
@@ -64,6 +68,8 @@ def test_lifts_have_their_intervals_and_corrected_p_values():
     rows = [row for row in evaluation_rows(RESULT, "p2") if row["metric"].startswith("lift") and row["n_users"] == 20]
     assert rows == [
         {**LIFT, "metric": "lift_over:ease", "value": 0.5, "low": 0.25, "high": 0.75, "p_value": 0.002},
+        {**LIFT, "metric": "lift_over:explore", "value": 0.01, "low": 0.005, "high": 0.015, "p_value": None},
+        {**LIFT, "metric": "lift_over:nightrec_documents", "value": 0.02, "low": -0.01, "high": 0.05, "p_value": None},
         {**LIFT, "metric": "lift_over:nightrec_no_text", "value": 0.1, "low": -0.1, "high": 0.3, "p_value": None},
         {**LIFT, "metric": "lift_over:nightrec_no_trees", "value": 0.05, "low": 0.0, "high": 0.1, "p_value": None},
     ]
@@ -82,7 +88,7 @@ def test_plots_show_every_model_and_every_lift():
     assert shown[0] == "Nightrec"
     assert len(shown) == len(STEAM["models"])
     drawn = lifts_figure(STEAM).axes[0]
-    assert [label.get_text() for label in drawn.get_yticklabels()][-1] == "No text"
+    assert [label.get_text() for label in drawn.get_yticklabels()][-1] == "Nightrec without text"
     low, high = (100 * end for end in STEAM["clean_lift_ci"])
     assert any(list(line.get_xdata()) == [low, high] for line in drawn.lines)
 

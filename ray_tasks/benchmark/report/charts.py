@@ -14,6 +14,8 @@ ROW = 28
 """Height of one row of a chart, pixels."""
 SIDE, LEFT, RIGHT, TOP, BASE = (360, 300), 52, 12, 28, 44
 """Canvas of a scatter chart, and its margins."""
+PLACES = (80, 24)
+"""Width and height of the bars of a list's places."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,19 @@ def bar(share: float, kind: str) -> Markup:
     width = 100 * min(max(share, 0.0), 1.0)
     drawn = Markup('<rect class="{}" width="{}%" height="10"/>').format(kind, _at(width))
     return _strip(Markup('<rect class="track" width="100%" height="10"/>') + drawn, 10)
+
+
+def places(values: Sequence[float], most: float) -> Markup:
+    """A few bars up and down from a line, one for each place of a list; `most` reaches the edge."""
+    middle, width = PLACES[1] / 2, PLACES[0] / max(len(values), 1)
+    drawn = Markup('<line class="rule" x1="0" x2="{}" y1="{y}" y2="{y}"/>').format(PLACES[0], y=_at(middle))
+    shape = Markup('<rect class="third" x="{}" y="{}" width="{}" height="{}"/>')
+    for place, value in enumerate(values):
+        size = middle * min(abs(value) / (most or 1), 1)
+        top = middle - size if value > 0 else middle
+        drawn += shape.format(*map(_at, (place * width, top, width - 2, size)))
+    frame = Markup('<svg class="places" width="{}" height="{}" aria-hidden="true" focusable="false">{}</svg>')
+    return frame.format(*PLACES, drawn)
 
 
 def interval(scale: Scale, value: float, low: float | None, high: float | None, kind: str) -> Markup:

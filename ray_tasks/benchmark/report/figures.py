@@ -7,7 +7,7 @@ from typing import Any
 from ray_tasks.benchmark.report.words import finite, percent, signed, within
 
 Result = Mapping[str, Any]
-NIGHTREC = "nightrec"
+NIGHTREC, DOCUMENTS, NO_TEXT, EXPLORE = "nightrec", "nightrec_documents", "nightrec_no_text", "explore"
 METRIC = "ndcg@10"
 FEWER_IS_BETTER = ("popularity_percentile@10",)
 SHOWN_FEATURES = 15
@@ -71,10 +71,10 @@ def catalogues(result: Result) -> list[Catalogue]:
 
 
 def gains(result: Result, catalogue: Catalogue) -> dict[str, float]:
-    """NDCG@10 of each model, best first."""
+    """NDCG@10 of each model, best first; of equal ones Nightrec, then by name."""
     models = result.get("models", {})
     found = {name: finite(catalogue.of(row, "metrics").get(METRIC)) for name, row in models.items()}
-    return dict(sorted(((n, v) for n, v in found.items() if v is not None), key=lambda pair: (-pair[1], pair[0])))
+    return dict(sorted(((n, v) for n, v in found.items() if v is not None), key=lambda pair: _place(*pair)))
 
 
 def baselines(result: Result, catalogue: Catalogue) -> list[str]:
@@ -96,8 +96,22 @@ def over_best(result: Result, catalogue: Catalogue) -> Effect | None:
 
 def by_text(result: Result, catalogue: Catalogue) -> Effect | None:
     """Nightrec over the same blend without any text."""
-    key = f"{catalogue.prefix}text_lift"
-    return Effect.of("no_text", result.get(key), result.get(f"{key}_ci"))
+    return _over(result, catalogue, NO_TEXT, "text_lift")
+
+
+def by_profiles(result: Result, catalogue: Catalogue) -> Effect | None:
+    """Nightrec over the same blend without what the language model wrote."""
+    return _over(result, catalogue, DOCUMENTS, "profile_lift")
+
+
+def over_exploring(result: Result, catalogue: Catalogue) -> Effect | None:
+    """Nightrec over the same lists with their last places given to new items: what exploration costs."""
+    return _over(result, catalogue, EXPLORE, "explore_cost")
+
+
+def _over(result: Result, catalogue: Catalogue, rival: str, key: str) -> Effect | None:
+    key = catalogue.prefix + key
+    return Effect.of(rival, result.get(key), result.get(f"{key}_ci"))
 
 
 def lifts(result: Result, catalogue: Catalogue) -> list[Effect]:
@@ -121,12 +135,12 @@ def lifts(result: Result, catalogue: Catalogue) -> list[Effect]:
 
 
 def ablations(result: Result, catalogue: Catalogue) -> list[Effect]:
-    """Nightrec over itself with a part left out: `ablations`, and the part of texts."""
+    """Nightrec over itself with a part left out: texts, LLM profiles, and `ablations`."""
     told = catalogue.of(result, "ablations")
     found = [Effect.of(name, one.get("lift"), one.get("ci")) for name, one in told.items() if one]
-    text = by_text(result, catalogue)
-    named = {name.removeprefix("nightrec_") for name in told}
-    return [effect for effect in ([] if "no_text" in named else [text]) + found if effect]
+    usual = [by_text(result, catalogue), by_profiles(result, catalogue)]
+    named = {f"{NIGHTREC}_{name.removeprefix(f'{NIGHTREC}_')}" for name in told}
+    return [*(one for one in usual if one and one.name not in named), *(one for one in found if one)]
 
 
 def headline(result: Result) -> tuple[str, str]:
@@ -175,7 +189,7 @@ def metric_table(result: Result, catalogue: Catalogue) -> dict[str, Any]:
             "cells": [{"value": v, "best": v is not None and v == best[c]} for c, v in values[model].items()],
             "lift": over.get(model),
         }
-        for model in sorted(models, key=lambda m: (-(values[m].get(METRIC) or 0.0), m))
+        for model in sorted(models, key=lambda m: _place(m, values[m].get(METRIC) or 0.0))
         if any(v is not None for v in values[model].values())
     ]
     return {"columns": columns, "rows": rows, "compared": bool(over)}
@@ -184,6 +198,7 @@ def metric_table(result: Result, catalogue: Catalogue) -> dict[str, Any]:
 def slices(result: Result) -> list[dict[str, Any]]:
     """Parts of users and items, the headline's catalogue first; what only all items have comes after.
 
+    Groups of users by an attribute are not among them (see `groups`).
     Each is a name, catalogue, metric, users, and rows of (model, value, class) of all models, best first.
     """
     panels: list[dict[str, Any]] = []
@@ -191,7 +206,7 @@ def slices(result: Result) -> list[dict[str, Any]]:
         by_model = {m: catalogue.of(row, "slices") for m, row in result.get("models", {}).items()}
         rivals = baselines(result, catalogue)
         for name in dict.fromkeys(s for found in by_model.values() for s in found):
-            if name in {panel["name"] for panel in panels}:
+            if "=" in name or name in {panel["name"] for panel in panels}:
                 continue
             parts = {m: found[name] for m, found in by_model.items() if name in found}
             measure = next((k for part in parts.values() for k in part if k != "users"), METRIC)
@@ -206,13 +221,17 @@ def slices(result: Result) -> list[dict[str, Any]]:
 def told_apart(panel: Mapping[str, Any]) -> list[tuple[str, float, str]]:
     """Of a slice's models those that answer most: Nightrec, without text, and its two best baselines."""
     rivals = [row for row in panel["rows"] if row[2] == "plain"][:2]
-    return [row for row in panel["rows"] if row[0] in (NIGHTREC, "nightrec_no_text") or row in rivals]
+    return [row for row in panel["rows"] if row[0] in (NIGHTREC, NO_TEXT) or row in rivals]
 
 
 def importance(found: Mapping[str, Any]) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
     """The ranker's features by share of the trees' gain, largest first: those to show, and the rest."""
     shares = sorted((found.get("feature_importance") or {}).items(), key=lambda pair: (-pair[1], pair[0]))
     return shares[:SHOWN_FEATURES], shares[SHOWN_FEATURES:]
+
+
+def _place(model: str, value: float) -> tuple[float, bool, str]:
+    return -value, model != NIGHTREC, model
 
 
 def _best(metric: str, values: Sequence[float]) -> float | None:

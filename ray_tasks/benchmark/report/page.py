@@ -9,21 +9,18 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import ChainableUndefined, ChoiceLoader, Environment, PackageLoader
 
-from ray_tasks.benchmark.report import charts, figures, parts, words
+from ray_tasks.benchmark.report import charts, figures, groups, parts, sections, words
 from ray_tasks.benchmark.report.figures import Catalogue, Effect, Result
+from ray_tasks.benchmark.report.forests import forest
 
-PARTS = {
-    "rerank": ("Re-ranking by the language model", "Its orders, alone and with the ranker's, for the same users."),
-    "final_list": ("The final list", "What a list gives up in accuracy for being more varied."),
-    "fairness": ("Groups of users", "The same lists, measured apart for each group."),
-}
-"""Sections whose shape a result decides, with what they are about; those that a result lacks are left out."""
+MOST_BARS = 16
+"""Models of a chart that is shown whole; of a longer one the worst are folded away."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,7 +54,12 @@ def page(result: Mapping[str, Any], source: str = "") -> str:
         catalogues=[_ranking(result, catalogue) for catalogue in shown],
         slices=figures.slices(result),
         rankers=[found for catalogue in shown if (found := _ranker(result, catalogue))],
-        parts=[part for key, name in PARTS.items() if (part := _part(result, shown[0], key, *name))],
+        added=sections.added(result),
+        rerank=sections.rerank(result),
+        new=groups.new_items(result),
+        groups=sections.users_by_group(result),
+        final_list=_final_list(result, shown[0]),
+        spent=sections.spent(result),
         configuration=json.dumps(configuration, indent=2) if configuration else "",
     )
 
@@ -67,7 +69,7 @@ def index(results: Mapping[str, Result]) -> str:
     ordered = sorted(results.items(), key=lambda one: (*_place(one[1]), one[0]))
     rows = [{"address": a, "r": r, **_ranking(r, figures.catalogues(r)[0])} for a, r in ordered]
     forests = {
-        name: _forest(
+        name: forest(
             [
                 Effect(", ".join(_place(row["r"])[::-1]), e.value, e.low, e.high, catalogue=row["name"])
                 for row in rows
@@ -75,7 +77,7 @@ def index(results: Mapping[str, Result]) -> str:
             ],
             label=str,
         )
-        for name in ("best", "text")
+        for name in ("best", "text", "profile")
     }
     means = [
         (protocol, len(found), math.exp(sum(math.log1p(value) for value in found) / len(found)) - 1)
@@ -89,6 +91,10 @@ def _ranking(result: Result, catalogue: Catalogue) -> dict[str, Any]:
     """What a page shows of one catalogue."""
     scores, rivals = figures.gains(result, catalogue), figures.baselines(result, catalogue)
     most, best = max(scores.values(), default=0) or 1, catalogue.of(result, "best_baseline") or ""
+    bars = [(words.label(model), value, value / most, figures.kind(model, rivals)) for model, value in scores.items()]
+    # Nightrec and what beats it are never folded away.
+    own = list(scores).index(figures.NIGHTREC) + 1 if figures.NIGHTREC in scores else 0
+    first = len(bars) if len(bars) <= MOST_BARS else max(MOST_BARS - 4, own)
     return {
         "name": catalogue.name,
         "users": result.get(f"{catalogue.prefix}users"),
@@ -97,27 +103,12 @@ def _ranking(result: Result, catalogue: Catalogue) -> dict[str, Any]:
         "best_ndcg": scores.get(best),
         "best": figures.over_best(result, catalogue),
         "text": figures.by_text(result, catalogue),
-        "bars": [
-            (words.label(model), value, value / most, figures.kind(model, rivals)) for model, value in scores.items()
-        ],
+        "profile": figures.by_profiles(result, catalogue),
+        "bars": bars[:first],
+        "more_bars": bars[first:],
         "table": figures.metric_table(result, catalogue),
-        "lifts": _forest(figures.lifts(result, catalogue)),
-        "ablations": _forest(figures.ablations(result, catalogue)),
+        "lifts": forest(figures.lifts(result, catalogue)),
     }
-
-
-def _forest(
-    effects: Sequence[Effect], relative: bool = True, label: Callable[[str], str] = words.label
-) -> dict[str, Any] | None:
-    """Rows of a forest plot on one axis; None where there is nothing to draw."""
-    if not effects:
-        return None
-    scale = charts.Scale.of(v for e in effects for v in (e.value, e.low, e.high) if v is not None)
-    form = words.signed if relative else words.difference
-    kinds = {"better": "good", "worse": "bad", "open": "open"}
-    rows = [(label(e.name), e, charts.interval(scale, e.value, e.low, e.high, kinds[e.side])) for e in effects]
-    tick = (lambda v: words.signed(v, ",.0%")) if relative else (lambda v: words.signed(v, ".3g"))
-    return {"rows": rows, "form": form, "axis": charts.axis(scale, tick), "complete": all(e.known for e in effects)}
 
 
 def _ranker(result: Result, catalogue: Catalogue) -> dict[str, Any] | None:
@@ -145,29 +136,17 @@ def _ranker(result: Result, catalogue: Catalogue) -> dict[str, Any] | None:
     }
 
 
-def _part(result: Result, catalogue: Catalogue, key: str, name: str, told: str) -> dict[str, Any] | None:
-    """A section whose shape the result decides: a table, and a chart where its rows hold differences or trade-offs."""
-    found = catalogue.of(result, key) or result.get(key)
+def _final_list(result: Result, catalogue: Catalogue) -> dict[str, Any] | None:
+    """What final lists give up in accuracy for being more varied; the result decides the shape of the table."""
+    found = catalogue.of(result, "final_list") or result.get("final_list")
     if not found:
         return None
-    held = found["arms"] if isinstance(found, Mapping) and "arms" in found else found
-    rows = parts.records(held)
-    effects, relative = parts.effects(rows)
-    across, points = parts.trade_off(rows) if key == "final_list" else ("", [])
+    rows = parts.records(found)
+    across, points = parts.trade_off(rows)
     spoken = f"{words.label(across)} against NDCG@10: " + "; ".join(f"{n}: {x:.4g}, {y:.4g}" for x, y, n in points)
     titles = (words.label(across), "NDCG@10")
-    groups = [
-        (words.label(parts.row_name(row)), value) for row in rows if (value := words.finite(row.get(figures.METRIC)))
-    ]
-    most = max((value for _, value in groups), default=0) or 1
     return {
-        "key": key.replace("_", "-"),
-        "name": name,
-        "told": told,
-        "bars": [(group, value, value / most, "third") for group, value in groups] if key == "fairness" else [],
         "table": parts.record_table(rows),
-        "forest": _forest(effects, relative),
-        "relative": relative,
         "scatter": charts.scatter(points, titles, spoken, "{:.3g}".format) if len(points) > 1 else "",
     }
 
@@ -182,7 +161,7 @@ def _render(template: str, **shown: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("label", "metric", "number", "signed", "percent", "chance", "duration", "cell", "finite")
+    names = ("label", "metric", "number", "signed", "difference", "percent", "chance", "duration", "cell", "finite")
     environment.filters |= {name: getattr(words, name) for name in names}
     environment.globals |= {"bar": charts.bar, "told_apart": figures.told_apart, "PROTOCOLS": words.PROTOCOLS}
     return environment.get_template(template).render(**shown)

@@ -1,9 +1,9 @@
-"""Parts of a ranking benchmark's result whose shape is not fixed, as rows, tables, differences and trade-offs."""
+"""Parts of a ranking benchmark's result whose shape is not fixed, as rows, tables and trade-offs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ray_tasks.benchmark.report.figures import METRIC, Effect
+from ray_tasks.benchmark.report.figures import METRIC
 from ray_tasks.benchmark.report.words import cell, finite, label
 
 
@@ -28,19 +28,6 @@ def row_name(row: Mapping[str, Any]) -> str:
     """What a row is called: its first text, or its first value with the value's name."""
     text = next((value for value in row.values() if isinstance(value, str)), "")
     return text or next((f"{label(key)} {cell(value, key)}" for key, value in row.items()), "")
-
-
-def effects(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Effect], bool]:
-    """The differences that rows hold, and whether they are relative: `lift` and `ci`, or an absolute `difference`."""
-    relative, absolute = [], []
-    for row in rows:
-        name = row_name(row)
-        relative.append(Effect.of(name, row.get("lift"), row.get("ci")))
-        gap = row.get("difference")
-        if isinstance(gap, Mapping):
-            absolute.append(Effect.of(name, gap.get("value"), [gap.get("low"), gap.get("high")]))
-    kept = [effect for effect in relative if effect]
-    return (kept, True) if kept else ([effect for effect in absolute if effect], False)
 
 
 def trade_off(rows: Iterable[Mapping[str, Any]]) -> tuple[str, list[tuple[float, float, str]]]:

@@ -1,13 +1,17 @@
 """Names and numbers as the page of a ranking benchmark writes them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 UNKNOWN, MINUS = "-", "\N{MINUS SIGN}"
+EVEN = 0.1
+"""A place that gains less than this, in log-probability, is read like any other."""
 LABELS = {
     "nightrec": "Nightrec",
+    "nightrec_documents": "Nightrec without LLM profiles",
     "nightrec_no_text": "Nightrec without text",
+    "explore": "Nightrec with exploration",
     "fusion": "Rank fusion",
     "popularity": "Recent popularity",
     "item_item": "Item-item",
@@ -18,6 +22,12 @@ LABELS = {
     "words": "Shared words",
     "ease_text": "EASE with texts",
     "two_tower": "Two-tower of texts",
+    "new_items": "New items by their texts",
+    "graph": "Texts over the graph",
+    "sequence": "Sequence model",
+    "sequence_text": "Sequence model with texts",
+    "generative": "Semantic ids",
+    "profiles": "LLM profiles",
     "sasrec": "SASRec",
     "bert4rec": "BERT4Rec",
     "peer_implicit_als": "ALS (implicit)",
@@ -32,6 +42,15 @@ LABELS = {
     "ndcg": "NDCG",
     "ci": "95% interval",
 }
+ARMS = {
+    "base": "base model",
+    "tuned": "tuned model",
+    "zero-shot": "no examples",
+    "in-context": "with examples",
+    "pointwise": "item by item",
+    "listwise": "whole list",
+}
+"""Words of a re-ranking arm's name."""
 PROTOCOLS = {
     "p1": "All users are cut at one moment: the newest tenth of all interactions is the test, the tenth before it the "
     "validation.",
@@ -45,13 +64,37 @@ def label(name: str) -> str:
     if name.endswith("_unweighted"):
         return f"{label(name.removesuffix('_unweighted'))} without recency"
     words = " ".join("LLM" if word == "llm" else word for word in name.split("_"))
-    return LABELS.get(name, words[:1].upper() + words[1:])
+    return LABELS.get(name, opening(words))
 
 
 def feature(name: str, sources: Iterable[str]) -> str:
     """A ranker's feature in words: one of a source begins with that source's label."""
     source = max((one for one in sources if name.startswith(f"{one}_")), key=len, default="")
     return f"{label(source)}: {name.removeprefix(source)[1:].replace('_', ' ')}" if source else label(name)
+
+
+def arm(name: str) -> str:
+    """A way of asking the language model to re-rank, as words inside a sentence; a name of other words stays."""
+    asked, blend, _ = name.partition("+ranker")
+    parts = asked.split()
+    told = ", ".join(ARMS[one] for one in parts) if set(parts) <= set(ARMS) else asked
+    return f"{told}, with the ranker" if blend else told
+
+
+def opening(text: str) -> str:
+    """With a capital, for the beginning of a line."""
+    return text[:1].upper() + text[1:]
+
+
+def bias(places: Sequence[float]) -> str:
+    """What the places of a shown list gain by being where they are, as factors of probability."""
+    if not places:
+        return "no list shown"
+    if max(map(abs, places)) < EVEN:
+        return "all places alike"
+    ends = max(places), min(places)
+    first, last = (f"place {places.index(one) + 1} \N{MULTIPLICATION SIGN}{math.exp(one):.2g}" for one in ends)
+    return f"{first}, {last}"
 
 
 def within(name: str) -> str:
