@@ -62,7 +62,8 @@ def run_beside(python: Path, script: Path, folder: Path, what: str, threads: int
     if code or not (folder / "answer.json").exists():
         said = words.read_text(encoding="utf-8", errors="replace")[-TAIL:]
         raise BenchmarkError(
-            f"{what}: {script.name} ended with {code} and no answer; its request is kept in {folder}, its last words:\n{said}"
+            f"{what}: {script.name} ended with {code} and no answer; its request is kept in {folder}, its last words:\n"
+            f"{said}"
         )
 
 
