@@ -58,10 +58,12 @@ def run_beside(python: Path, script: Path, folder: Path, what: str, threads: int
     with words.open("wb") as out:
         command = [str(python), "-s", str(script), str(folder)]
         code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
-    if code:
+    # A trainer that is told to stop (SIGTERM) ends with 0, and without an answer.
+    if code or not (folder / "answer.json").exists():
         said = words.read_text(encoding="utf-8", errors="replace")[-TAIL:]
         raise BenchmarkError(
-            f"{what}: {script.name} ended with {code}; its request is kept in {folder}, its last words:\n{said}"
+            f"{what}: {script.name} ended with {code} and no answer; its request is kept in {folder}, its last words:\n"
+            f"{said}"
         )
 
 

@@ -68,7 +68,7 @@ def test_a_peer_ranks_every_catalogue_by_one_fit_on_the_log_of_the_window(tmp_pa
 
 def test_a_peer_that_dies_is_an_error_with_its_last_words(tmp_path):
     view = window(log_of(EVENTS), "test")
-    with pytest.raises(BenchmarkError, match=r"peer_dead.* ended with 1(?s:.)*no memory left"):
+    with pytest.raises(BenchmarkError, match=r"peer_dead.* ended with 1 and no answer(?s:.)*no memory left"):
         peers_of(tmp_path, peer_dead=()).rank({"all": view}, {"peer_dead": Tuned({}, 0)}, {"all": None})
     with pytest.raises(BenchmarkError, match="make peers"):
         Peers(tmp_path / "python", FAKE, tmp_path, 1, 100).tune(window(log_of(EVENTS), "validation"), None)
