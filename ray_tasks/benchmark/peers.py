@@ -10,7 +10,8 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -93,6 +94,7 @@ class Cost:
 class Peers:
     """The models that `grids` names for a log, run as `python script FOLDER` (infra/bench/peers/rank.py).
 
+    As many models as there are cores run side by side, with a thread each: at these sizes a second thread hardly helps.
     `costs` by model and `versions` by library are filled while they run.
     """
 
@@ -102,28 +104,32 @@ class Peers:
     seed: int
     tuning_users: int
     grids: Callable[[Log], Mapping[str, tuple[Grid, ...]]] = field(default_factory=lambda: grids)
-    threads: int = os.cpu_count() or 1
+    beside: int = os.cpu_count() or 1
     costs: dict[str, Cost] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
     def tune(self, view: Window, catalogue: Catalogue | None) -> dict[str, Tuned]:
         """The best of every grid by NDCG@10 on validation users with a history, ties to the first tried."""
-        found = {}
-        for name, rounds in self.grids(view.log).items():
-            users = tuning_users(view, self.tuning_users, self.seed, name)
-            assert users.targets is not None
-            best = Tuned({}, -1.0)
-            for values in rounds:
-                tried = [
-                    {**best.parameters, **dict(zip(values, some, strict=True))} for some in product(*values.values())
-                ]
-                lists = self._ask(name, tried, {"": users}, {"": catalogue})
-                scores = [float(ndcg(ranked, users.targets).mean()) for ranked in lists[""]]
-                best = max([best, *map(Tuned, tried, scores)], key=lambda one: one.ndcg or 0)
-            log.info("%s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(users.user_ids))
-            self._warn(name, rounds, best.parameters)
-            found[name] = best
-        return found
+        grids = self.grids(view.log)
+        return self._side_by_side(grids, lambda name: self._tuned(name, grids[name], view, catalogue))
+
+    def _tuned(self, name: str, rounds: Sequence[Grid], view: Window, catalogue: Catalogue | None) -> Tuned:
+        users, best = tuning_users(view, self.tuning_users, self.seed, name), Tuned({}, -1.0)
+        assert users.targets is not None
+        for values in rounds:
+            tried = [{**best.parameters, **dict(zip(values, some, strict=True))} for some in product(*values.values())]
+            lists = self._ask(name, tried, {"": users}, {"": catalogue})
+            scores = [float(ndcg(ranked, users.targets).mean()) for ranked in lists[""]]
+            best = max([best, *map(Tuned, tried, scores)], key=lambda one: one.ndcg or 0)
+        log.info("%s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(users.user_ids))
+        self._warn(name, rounds, best.parameters)
+        return best
+
+    def _side_by_side(self, names: Iterable[str], work: Callable[[str], Any]) -> dict[str, Any]:
+        """What `work` makes of each name; the slowest models are begun first."""
+        order = sorted(names, key=lambda name: name not in TARGETS)
+        with ThreadPoolExecutor(self.beside) as pool:
+            return dict(zip(order, pool.map(work, order), strict=True))
 
     def rank(
         self, views: Mapping[str, Window], tuned: Mapping[str, Tuned], catalogues: Mapping[str, Catalogue | None]
@@ -132,12 +138,9 @@ class Peers:
 
         Views are of one log, one for each catalogue; a model is fitted once for all of them.
         """
-        lists: dict[str, dict[str, Ints]] = {name: {} for name in catalogues}
-        for model in self.grids(next(iter(views.values())).log):
-            found = self._ask(model, [tuned[model].parameters], views, catalogues)
-            for name in catalogues:
-                lists[name][model] = found[name][0]
-        return lists
+        models = self.grids(next(iter(views.values())).log)
+        found = self._side_by_side(models, lambda one: self._ask(one, [tuned[one].parameters], views, catalogues))
+        return {name: {model: lists[name][0] for model, lists in found.items()} for name in catalogues}
 
     def _ask(
         self,
@@ -150,10 +153,10 @@ class Peers:
         folder = self.folder / model
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        told = {"model": model, "parameters": tried, "k": K, "seed": self.seed, "threads": self.threads}
+        told = {"model": model, "parameters": tried, "k": K, "seed": self.seed, "threads": 1}
         write_request(folder, told, views, catalogues)
         started = time.monotonic()
-        run_beside(self.python, self.script, folder, model, self.threads)
+        run_beside(self.python, self.script, folder, model)
         answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
         answer["seconds"] = time.monotonic() - started
         self.costs[model] = self.costs.get(model, Cost()).plus(answer)
