@@ -35,7 +35,7 @@ def needs_factors(items_taken: int, settings: Candidates) -> bool:
     """The rule: factors are fitted when anybody took more items than the dense sources cover.
 
     EASE and its kin hold items x items numbers: beyond their core they say nothing of an item. Factors take items x
-    dimensions, so they reach all of it. Below the limit EASE ranks better, and nothing is left for factors to reach.
+    dimensions, so they reach all of it. Up to the limit nothing is left to reach, and a fit would only take time.
     """
     return items_taken > settings.max_core_items
 

@@ -38,7 +38,7 @@ def with_report_task(summary: Summary, records: dict[str, Any]) -> Summary:
 
 
 def render_text(summary: Summary) -> str:
-    """The summary in at most 76 lines of at most 92 plain characters."""
+    """The summary in at most 77 lines of at most 92 plain characters."""
     parts = [_head(summary), _rows(summary), _tables(summary), _profiles(summary), _ranking(summary), _tasks(summary)]
     return "\n".join("\n".join(part) for part in [*parts, _foot(summary)] if part) + "\n"
 

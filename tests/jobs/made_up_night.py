@@ -329,6 +329,7 @@ def counters(config: RunConfig, rows: dict[str, list[dict]]) -> dict[str, dict]:
         "candidates": {
             "tuned": {"ease": {"l2": 300.0, "half_life": 10}, "popularity": {"days": 7}, "text": {"half_life": 3}},
             "validation_ndcg": {"ease": 0.081, "popularity": 0.052, "text": 0.031},
+            "catalogue": {"items_taken": 30_000, "dense_items": 15_000, "factor_items": 30_000},
         },
         "ranking": {
             "trees": 84,

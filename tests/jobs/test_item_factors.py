@@ -49,7 +49,8 @@ def test_the_rule_says_in_the_log_what_joins_and_why(caplog):
 
 @pytest.mark.spark
 def test_two_tastes_are_found_again_as_of_each_window_and_a_rerun_is_identical(spark, monkeypatch):
-    monkeypatch.setattr(jobs.item_factors, "SWEEPS", 4)  # each is some sixty Spark tasks
+    monkeypatch.setattr(jobs.item_factors, "SWEEPS", 4)  # each is some Spark tasks per block
+    monkeypatch.setattr(jobs.item_factors, "BLOCKS", 2)
     rows = two_tastes()
     windows = {}
     for row in item_factors(splits(spark, rows), FEW, 1).collect():
@@ -72,7 +73,8 @@ def test_two_tastes_are_found_again_as_of_each_window_and_a_rerun_is_identical(s
 
 @pytest.mark.spark
 def test_the_table_is_published_empty_or_filled_as_the_rule_says(shop, monkeypatch):
-    monkeypatch.setattr(jobs.item_factors, "SWEEPS", 1)
+    monkeypatch.setattr(jobs.item_factors, "SWEEPS", 1)  # each is some Spark tasks per block
+    monkeypatch.setattr(jobs.item_factors, "BLOCKS", 2)
     shop.items([f"i{n:02d},Item {n},," for n in range(12)])
     shop.events([f"u{n % 4},i{n:02d},2026-11-0{n % 9 + 1}T10:00:00Z,5" for n in range(12)])
     shop.settings["candidates"] = {"ials_dimensions": 2, "max_core_items": 12}
