@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jobs.report import charts
@@ -38,6 +38,7 @@ def test_a_line_chart_keeps_every_point_inside(pairs):
 
 @given(st.floats(0, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_are_few_and_cover_the_values(low, width):
+    assume(abs(low + width - low - width) < 1e-6 * width)  # a width that floats can tell at such a height
     ticks = charts._ticks(low, low + width)
     assert 3 <= len(ticks) <= 8
     assert ticks[0] <= low + width * 1e-3
