@@ -95,8 +95,14 @@ def texts(rows: pa.Table, entity: str, kind: str, revision: str) -> pa.Table:
     """Columns: the entity's id, kind, text_hash, text. `kind` names the text's column as well."""
     found = rows[kind].to_pylist()
     hashes = [hashlib.sha256(f"{revision}\0{text}".encode()).hexdigest() for text in found]
-    columns = {entity: rows[entity], "kind": pa.repeat(kind, len(found)), "text_hash": hashes, "text": rows[kind]}
-    return pa.table(columns)
+    return pa.table(
+        {
+            entity: rows[entity],
+            "kind": pa.repeat(kind, len(found)),
+            "text_hash": pa.array(hashes, pa.string()),  # nobody may have said anything, and it is a string still
+            "text": rows[kind],
+        }
+    )
 
 
 def known_vectors(snapshots: Iterable[Snapshot | None]) -> pa.Table:

@@ -54,7 +54,6 @@ def main() -> None:
         "peak_rss_mb": usage["peak_rss_mb"],
         "data_sha256": data.sha256,
         "seed": arguments.seed,
-        "configuration": {"candidates": CANDIDATES.model_dump(), "ranking": RANKING.model_dump()},
         **circumstances(HOME),
     }
     path = BENCH / f"ranking-{name}-{arguments.protocol}.json"
@@ -74,6 +73,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="p1")
     parser.add_argument("--name", help="name in the result's file (default: the folder's)")
     parser.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS", help="a column's name")
+    parser.add_argument("--sources", nargs="+", choices=CANDIDATES.sources, default=CANDIDATES.sources)
     parser.add_argument("--encoder", type=Path, default=ASSETS / "all-minilm-l6-v2")
     parser.add_argument("--generator", type=Path, default=ASSETS / "smollm2-135m-instruct")
     parser.add_argument("--no-peers", action="store_true", help="leave out the models of other libraries")
@@ -103,8 +103,11 @@ def compared(data: Dataset, name: str, arguments: argparse.Namespace) -> dict[st
         seed=seed,
         threads=2,
     )
-    comparison = Comparison(data, texts, protocol, seed, folder, peers=peers(folder, arguments), plan=plan)
-    return {**comparison.run(), "profiles": told.counts}
+    candidates = CANDIDATES.model_copy(update={"sources": tuple(arguments.sources)})
+    others = peers(folder, arguments)
+    comparison = Comparison(data, texts, protocol, seed, folder, candidates=candidates, peers=others, plan=plan)
+    configuration = {"candidates": candidates.model_dump(), "ranking": RANKING.model_dump()}
+    return {**comparison.run(), "profiles": told.counts, "configuration": configuration}
 
 
 def peers(folder: Path, arguments: argparse.Namespace) -> Peers | None:

@@ -37,6 +37,14 @@ def test_another_encoder_or_another_text_is_another_hash():
     assert one["text_hash"] != two["text_hash"]
 
 
+def test_texts_of_nobody_stand_beside_those_of_others():
+    some = pa.table({"user_id": ["u"], "profile": ["likes quokkas"]})
+    none = pa.table({"user_id": pa.array([], pa.string()), "stated": pa.array([], pa.string())})
+    spoken = (("profile", some), ("stated", none))
+    both = pa.concat_tables([embeddings.texts(rows, "user_id", kind, "r") for kind, rows in spoken])
+    assert embeddings.distinct_texts([both]).num_rows == both.num_rows == 1
+
+
 def test_a_row_without_a_vector_is_never_published():
     rows = embeddings.texts(pa.table({"item_id": ["a"], "document": ["x"]}), "item_id", "document", "e")
     with pytest.raises(KeyError):
