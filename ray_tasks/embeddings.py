@@ -117,7 +117,7 @@ def distinct_texts(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _first_of_each(table: pa.Table) -> pa.Table:
-    positions = pa.table({"text_hash": table["text_hash"], "at": pa.array(range(table.num_rows))})
+    positions = pa.table({"text_hash": table["text_hash"], "at": pa.array(range(table.num_rows), pa.int64())})
     first = positions.group_by("text_hash").aggregate([("at", "min")]).sort_by("text_hash")
     return table.take(first["at_min"])
 

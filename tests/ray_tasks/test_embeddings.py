@@ -43,6 +43,7 @@ def test_texts_of_nobody_stand_beside_those_of_others():
     spoken = (("profile", some), ("stated", none))
     both = pa.concat_tables([embeddings.texts(rows, "user_id", kind, "r") for kind, rows in spoken])
     assert embeddings.distinct_texts([both]).num_rows == both.num_rows == 1
+    assert not embeddings.distinct_texts([both.slice(0, 0)]).num_rows
 
 
 def test_a_row_without_a_vector_is_never_published():
