@@ -186,7 +186,9 @@ class Candidates(Section):
         description="Added to the cosine's denominator",
     )
     transition_steps: tuple[int, ...] = Field(
-        (1, 2, 3, 5, 10, 20, 50, 100, 200), min_length=1, description="How far apart a transition may be, values tried"
+        (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000),
+        min_length=1,
+        description="How far apart a transition may be, values tried",
     )
     ease_text_weight: tuple[float, ...] = Field(
         (1, 3, 10, 30, 100, 300, 1_000, 3_000),
