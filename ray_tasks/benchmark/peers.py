@@ -36,7 +36,7 @@ Grid = Mapping[str, Sequence[float]]
 GRIDS: Mapping[str, tuple[Grid, ...]] = {
     "peer_implicit_als": (
         {"factors": (32,), "alpha": (1, 4, 16, 64), "regularization": (0.1, 10, 100)},
-        {"factors": (8, 16, 64, 128)},
+        {"factors": (8, 16, 64, 128, 256)},
     ),
     "peer_implicit_bm25": (
         {"neighbours": (100,), "k1": (0.05, 0.2, 1.2, 10), "b": (0, 0.25, 0.75)},
