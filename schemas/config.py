@@ -173,7 +173,9 @@ class Candidates(Section):
         (1, 3, 7, 14, 30, 60, 90, 180, 365, 1_000), min_length=1, description="Windows tried"
     )
     ease_l2: tuple[float, ...] = Field(
-        (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000), min_length=1, description="Tried for EASE"
+        (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
+        min_length=1,
+        description="Tried for EASE",
     )
     item_item_neighbours: tuple[int, ...] = Field(
         (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
@@ -191,7 +193,7 @@ class Candidates(Section):
         description="How far apart a transition may be, values tried",
     )
     ease_text_weight: tuple[float, ...] = Field(
-        (1, 3, 10, 30, 100, 300, 1_000, 3_000),
+        (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000),
         min_length=1,
         description="Users that two items with the same text count as having in common, values tried for ease_text",
     )
@@ -208,14 +210,14 @@ class Candidates(Section):
         description="Half-life of an event in days, values tried for trending and newcomers",
     )
     newcomers_first: tuple[int, ...] = Field(
-        (1, 3, 10, 30, 100), min_length=1, description="Events that a user begins with, values tried for newcomers"
+        (1, 3, 10, 30, 100, 300), min_length=1, description="Events that a user begins with, values tried for newcomers"
     )
     new_item_interactions: int = Field(5, ge=1, description="An item with fewer interactions is new")
     new_items_half_life: tuple[float, ...] = Field(
         (10,), min_length=1, description="Half-lives of history items tried for new_items"
     )
     graph_layers: tuple[int, ...] = Field(
-        (1, 2, 4, 8, 16, 32), min_length=1, description="Steps that texts spread over the graph, values tried"
+        (1, 2, 4, 8, 16, 32, 64), min_length=1, description="Steps that texts spread over the graph, values tried"
     )
     two_tower_half_life: tuple[float, ...] = Field(
         (10,), min_length=1, description="Half-lives of history items tried for two_tower, each a training"

@@ -33,7 +33,6 @@ CANDIDATES = Candidates(
     sources=tuple(source for source in SOURCES if source != "stated"),  # logs hold no words of users
     per_source=50,
     tuning_users=3_000,
-    ease_l2=(10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),
     history_half_life=(0, 0.5, 1, 3, 10, 30, 100),
 )
 RANKING = Ranking(training_users=6_000, trees=150)

@@ -11,7 +11,6 @@ from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals, scores_of
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory
-from ray_tasks.retrieval.popularity import SAME_FOR_ALL
 from ray_tasks.retrieval.source import CandidateSource
 
 log = logging.getLogger("nightrec.candidates")
@@ -116,14 +115,15 @@ def quality(
 
 
 def tuning_users(window: Window, most: int, seed: int, source: str) -> Window:
-    """A seeded sample of the users on whom a source (or the ranker) is tuned: all, those with a history, or without.
+    """A seeded sample of the users on whom a source (or the ranker) is tuned: those with a history, or without.
 
-    What says the same to everybody is for everybody, `newcomers` for those without a history. If there are none of
-    them, all users stand in. `stated` is for those who said something, and nobody can stand in for them.
+    Only `newcomers` is for those without. What says the same to everybody is tuned on those with a history too: the
+    share of new users in a window is an accident, and would decide what the others get. If there are none of them,
+    all users stand in. `stated` is for those who said something, and nobody can stand in for them.
     """
     assert window.targets is not None
     known = window.history.lengths > 0
-    able = ~known if source == "newcomers" else known | (source in SAME_FOR_ALL)
+    able = ~known if source == "newcomers" else known
     rows = window.stated.of(window.user_ids)[0] if source == "stated" else np.flatnonzero(able)
     rows = rows if len(rows) or source == "stated" else np.arange(len(window.user_ids))
     if len(rows) > most:

@@ -297,7 +297,7 @@ def test_tuning_users_are_a_seeded_sample_with_a_history_if_there_is_one():
     assert warm.user_ids.tolist() == tuning_users(view, 4, 3, "ease").user_ids.tolist()
     assert len(warm.user_ids) == len(warm.history) == len(warm.targets) == 4
     assert all(warm.history.lengths)
-    assert len(tuning_users(view, 99, 3, "popularity").user_ids) == 9
+    assert len(tuning_users(view, 99, 3, "popularity").user_ids) == 6
     new = tuning_users(view, 99, 3, "newcomers")
     assert new.user_ids.tolist() == ["u06", "u07", "u08"]
     assert not new.history.lengths.any()
