@@ -179,7 +179,7 @@ class _Catalogue:
         self.own = torch.nn.Parameter(torch.randn(len(counts), settings.width) * 0.02)
         self.bias = torch.nn.Parameter(torch.zeros(len(counts)))
         self.parameters = [self.own, self.bias]
-        self.texts = None if vectors is None else torch.from_numpy(vectors)
+        self.texts = None if vectors is None else torch.tensor(vectors)
         if self.texts is not None:
             self.turn = torch.nn.Parameter(torch.randn(self.texts.shape[1], settings.width) * 0.02)
             self.parameters.append(self.turn)

@@ -184,7 +184,7 @@ class _Model:
         counts = np.bincount(histories.items, minlength=len(vectors))
         self.own = torch.nn.Parameter(torch.from_numpy(collaborative.copy()))
         self.bias = torch.nn.Parameter(torch.zeros(len(vectors)))
-        self.texts = torch.from_numpy(vectors)
+        self.texts = torch.tensor(vectors)
         self.trust = torch.from_numpy((counts / (counts + settings.shrinkage)).astype(np.float32))
         self.negatives = Negatives.by(counts, 0.75)
         self.log_chance = torch.from_numpy(self.negatives.log_chance)
