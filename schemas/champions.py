@@ -97,3 +97,14 @@ def experiment_id(client: "MlflowClient", tracking_uri: str, name: str) -> str:
             if found is None:
                 raise
     return str(found.experiment_id)
+
+
+def ensure_model(client: "MlflowClient", name: str, description: str) -> None:
+    """A registered model of that name, made where it is absent. Raises MlflowException where the store is closed."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, description=description)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

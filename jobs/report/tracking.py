@@ -6,13 +6,12 @@ and `nightrec.attempts` counts up. So the experiment reads as one line per night
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.report.history import Summary
+from schemas.champions import experiment_id, mlflow_client
 from schemas.config import RunConfig
 from schemas.lake import Lake
 from schemas.prompt_registry import register_prompts
@@ -30,14 +29,11 @@ def track_night(config: RunConfig, summary: Summary, page: str) -> dict[str, str
 
     Raises MlflowException where the store cannot be reached.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ALLOW_MODEL_CODE_EXECUTION", "false")
-    from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
-    client = MlflowClient(tracking_uri=prepare_store(config.mlflow_tracking_uri))
+    client = mlflow_client(config.mlflow_tracking_uri)
     name = f"nightrec/{config.source.name}"
-    run_id = _run(client, _experiment(client, name, config.mlflow_tracking_uri), config)
+    run_id = _run(client, experiment_id(client, config.mlflow_tracking_uri, name), config)
     now = int(time.time() * 1000)
     # Of an equal configuration only the weights may differ, and MLflow takes no parameter twice: tags tell the newest.
     known = client.get_run(run_id).data.params
@@ -53,14 +49,6 @@ def track_night(config: RunConfig, summary: Summary, page: str) -> dict[str, str
     _artifacts(client, run_id, config, summary, page)
     client.set_terminated(run_id, "FINISHED" if summary["status"] == "success" else "FAILED")
     return {"tracking_uri": config.mlflow_tracking_uri, "experiment": name, "run_id": run_id}
-
-
-def prepare_store(uri: str) -> str:
-    """Create the folder of an SQLite store that does not exist yet; returns the URI."""
-    folder = _sqlite_folder(uri)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    return uri
 
 
 def flatten(document: Any, prefix: str = "") -> dict[str, str]:
@@ -141,23 +129,6 @@ def _prompt_tag(config: RunConfig, summary: Summary) -> dict[str, str]:
     return {"nightrec.prompts": names} if names else {}
 
 
-def _experiment(client: "MlflowClient", name: str, uri: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        folder = _sqlite_folder(uri)
-        # Beside the store, so that it does not depend on the folder in which a task happens to run.
-        location = (folder / "artifacts" / name).as_uri() if folder else None
-        try:
-            return client.create_experiment(name, artifact_location=location)
-        except MlflowException:
-            found = client.get_experiment_by_name(name)  # another night of the source was faster
-            if found is None:
-                raise
-    return str(found.experiment_id)
-
-
 def _run(client: "MlflowClient", experiment: str, config: RunConfig) -> str:
     night, digest = config.night.isoformat(), config.config_hash
     found = client.search_runs(
@@ -210,10 +181,6 @@ def _artifacts(client: "MlflowClient", run_id: str, config: RunConfig, summary: 
         version = ranking.get("gate", {}).get("version", "not registered")
         drawn = ranker_figure(ranking["feature_importance"], ranking.get("examples", []), version, summary["run_date"])
         client.log_figure(run_id, drawn, "plots/ranker.png")
-
-
-def _sqlite_folder(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///")).expanduser().absolute().parent if uri.startswith("sqlite:///") else None
 
 
 def _chunks(entries: Sequence[Any]) -> Iterator[list[Any]]:

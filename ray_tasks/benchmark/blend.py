@@ -145,22 +145,15 @@ class RankedBlocks:
         for name, blend in self.blends.items():
             own = only(lists, blend.sources)
             scores = blend.model.ranker.score(own)
-            found[name] = positions(own, scores, K, ids)
-            chances = _at(own, found[name], blend.model.probability(scores), ids)
-            tables.append(_rows(name, user, found.pop(name), chances))
+            ranked = positions(own, scores, K, ids)
+            tables.append(_rows(name, user, ranked, _at(own, ranked, blend.model.probability(scores), ids)))
             if "explore" not in found:
-                found["explore"] = explored(own, scores, self.explore, ids)
+                found["explore"] = positions(own, scores, K, ids, self._explored)
         tables += [_rows(name, user, ranked, np.full(ranked.shape, np.nan)) for name, ranked in found.items()]
         return pa.concat_tables(tables)
 
-
-def explored(lists: Lists, scores: Floats, explore: int, ids: NDArray[np.object_]) -> Ints:
-    """(users, K) as a night serves them, the last places for new items."""
-    rows, rank = with_new_items(lists, scores, *best(lists, scores, K), K, explore)
-    ranked = np.full((len(lists), K), -1, dtype=np.int64)
-    items = lists.table["item_id"].take(pa.array(rows)).to_numpy()
-    ranked[lists.user_of[rows], rank - 1] = np.searchsorted(ids, items)
-    return ranked
+    def _explored(self, lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
+        return with_new_items(lists, scores, *best(lists, scores, k), k, self.explore)
 
 
 def _rows(name: str, user: Ints, ranked: Ints, chances: Floats) -> pa.Table:

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,8 @@ class Comparison:
             tuned, learnt = self.learn(validation)
             self.rank(test, tuned, learnt)
         with self.timed("rerank"):
-            self.found["rerank"] = self.reranked(cut, test)
-        return self.report(test, tuned)
+            reranked = self.reranked(cut, test)
+        return {**self.report(test, tuned), "rerank": reranked}
 
     def catalogues(self, known: Log) -> dict[str, Catalogue | None]:
         """P1 has two: all items, and the clean ones; P2 has all."""
@@ -118,13 +118,13 @@ class Comparison:
         """What is tuned: every source, and without recency those that are baselines without it as well."""
         found = []
         for trial in trials_of(view, factory):
-            start = None
+            start = trial.start_from
             if trial.source in UNWEIGHTED:
                 start = f"{trial.source}_unweighted"
-                found.append(Trial(start, trial.source, {**trial.grid, "half_life": (0,)}, trial.users))
-            if trial.source == "ease_text" and "ease" in self.candidates.used:
+                found.append(replace(trial, name=start, grid={**trial.grid, "half_life": (0,)}))
+            elif trial.source == "ease_text" and "ease" in self.candidates.used:
                 start = "ease_unweighted"
-            found.append(Trial(trial.name, trial.source, trial.grid, trial.users, start))
+            found.append(replace(trial, start_from=start))
         return found
 
     def rank(self, view: Window, tuned: Mapping[str, Tuned], learnt: Mapping[str, dict[str, Blend]]) -> None:
@@ -184,8 +184,7 @@ class Comparison:
 
     def report(self, view: Window, tuned: Mapping[str, Tuned]) -> dict[str, Any]:
         """The result: lifts of the headline's catalogue and of all items, and every model's metrics."""
-        reranked = self.found.pop("rerank")
-        result: dict[str, Any] = {"models": {}, "ranker": self.found, "rerank": reranked, "stage_seconds": self.seconds}
+        result: dict[str, Any] = {"models": {}, "ranker": self.found, "stage_seconds": self.seconds}
         for name, allowed in self.catalogues(view.log).items():
             judge = Judge(restrict(view, allowed), self.texts.vectors, allowed, self.data.attributes)
             gains = {model: ndcg(ranked, judge.targets) for model, ranked in self.lists[name].items()}

@@ -103,21 +103,6 @@ def fold_of(user_ids: NDArray[Any]) -> Ints:
     return np.array([int.from_bytes(digest[:8], "big") % FOLDS for digest in digests], dtype=np.int64)
 
 
-def learn(
-    lists: Lists,
-    targets: Rows,
-    item_ids: NDArray[np.object_],
-    settings: Ranking,
-    seed: int,
-    names: tuple[str, ...] = NAMES,
-) -> ServingModel:
-    """Train and gate on validation lists; row r of `targets` is what the r-th user of `lists` took.
-
-    `names` are the features that the trees may use.
-    """
-    return fit(lists, targets, item_ids, settings, seed, names).model
-
-
 def fit(
     lists: Lists,
     targets: Rows,
@@ -126,7 +111,10 @@ def fit(
     seed: int,
     names: tuple[str, ...] = NAMES,
 ) -> Learnt:
-    """As `learn`, with what the model is worth to each user."""
+    """Train and gate on validation lists; row r of `targets` is what the r-th user of `lists` took.
+
+    `names` are the features that the trees may use.
+    """
     label = lists.column("label")
     learnable = np.unique(lists.user_of[label > 0])
     if len(learnable) < 2 * FOLDS:

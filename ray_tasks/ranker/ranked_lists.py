@@ -26,9 +26,13 @@ def best(lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
     return order[rank <= k], rank[rank <= k]
 
 
-def positions(lists: Lists, scores: Floats, k: int, item_ids: NDArray[np.object_]) -> Ints:
-    """The best lists as (users, k) catalogue positions, -1 where a list is shorter: what the metrics take."""
-    rows, rank = best(lists, scores, k)
+Places = Callable[[Lists, Floats, int], tuple[Ints, Ints]]
+"""Candidates, scores and k to rows of the lists and their ranks from 1, as `best`."""
+
+
+def positions(lists: Lists, scores: Floats, k: int, item_ids: NDArray[np.object_], places: Places = best) -> Ints:
+    """The lists as (users, k) catalogue positions, -1 where a list is shorter: what the metrics take."""
+    rows, rank = places(lists, scores, k)
     ranked = np.full((len(lists), k), -1, dtype=np.int64)
     items = lists.table["item_id"].take(pa.array(rows)).to_numpy()
     ranked[lists.user_of[rows], rank - 1] = np.searchsorted(item_ids, items)
@@ -41,10 +45,6 @@ def source_scores(lists: Lists, source: str) -> Floats:
     proposes = np.zeros(len(lists), dtype=bool)
     proposes[lists.user_of[~np.isnan(own)]] = True
     return np.where(proposes[lists.user_of], own, -lists.column("popularity_rank"))
-
-
-Places = Callable[[Lists, Floats, int], tuple[Ints, Ints]]
-"""Candidates, scores and k to rows of the lists and their ranks from 1, as `best`."""
 
 
 def recommendations(

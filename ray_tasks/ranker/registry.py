@@ -19,7 +19,7 @@ from ray_tasks.ranker.champion import Version
 from ray_tasks.ranker.election import Entry
 from ray_tasks.ranker.gate import ServingModel
 from ray_tasks.ranker.serialised import digest_of, from_files, to_files
-from schemas.champions import CHALLENGER, CHAMPION, experiment_id, mlflow_client
+from schemas.champions import CHALLENGER, CHAMPION, ensure_model, experiment_id, mlflow_client
 from schemas.config import RunConfig
 from schemas.errors import ModelError
 
@@ -73,7 +73,7 @@ class RankerRegistry:
         """Register a model, with a run that holds its files, settings, figures and examples."""
         files = to_files(entry.model)
         version = Version(0, entry.as_of, digest_of(files), entry.fits)
-        self._ensure_model()
+        ensure_model(self._client, self.name, "Rankers, by the task `ranking` of every night")
         run = self._log(entry, files)
         tags = {AS_OF: version.as_of.isoformat(), DIGEST: version.digest, FITS: version.fits}
         source = f"{self._client.get_run(run).info.artifact_uri}/{FILES}"
@@ -122,15 +122,6 @@ class RankerRegistry:
         self._client.log_text(run, json.dumps(entry.about, indent=1), ABOUT)
         self._client.set_terminated(run)
         return run
-
-    def _ensure_model(self) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_registered_model(self.name, description="Rankers, by the task `ranking` of every night")
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
 
 def _version(number: int, tags: Mapping[str, str]) -> Version:

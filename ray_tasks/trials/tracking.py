@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ray_tasks.trials.comparison import Comparison
-from schemas.champions import mlflow_client, sqlite_folder
+from schemas.champions import experiment_id, mlflow_client
 from schemas.config import RunConfig
 from schemas.prompt_registry import RegisteredPrompt
 
@@ -62,19 +62,9 @@ def _tags(config: RunConfig, comparison: Comparison, prompts: Iterable[Registere
 
 def open_run(client: "MlflowClient", config: RunConfig, kind: str) -> str:
     """The id of the task's run in the experiment `nightrec/<source>/<kind>`; a retry gets the same one."""
-    experiment = _experiment(client, f"nightrec/{config.source.name}/{kind}", config)
+    experiment = experiment_id(client, config.mlflow_tracking_uri, f"nightrec/{config.source.name}/{kind}")
     found = client.search_runs([experiment], f"tags.`nightrec.run_id` = '{config.run_id}'", max_results=1)
     if found:
         return str(found[0].info.run_id)
     tags = {"nightrec.run_id": config.run_id}
     return str(client.create_run(experiment, tags=tags, run_name=f"{kind} {config.night}").info.run_id)
-
-
-def _experiment(client: "MlflowClient", name: str, config: RunConfig) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    store = sqlite_folder(config.mlflow_tracking_uri)
-    # Beside the store, so that it does not depend on the folder in which a task happens to run.
-    location = (store / "artifacts" / name).as_uri() if store else None
-    return str(client.create_experiment(name, artifact_location=location))

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray_tasks.statistics import Figure
 from ray_tasks.tuning.lora import Adapter
@@ -24,14 +24,12 @@ from schemas.champions import (
     MODEL,
     REVISION,
     USER_PROMPT,
+    ensure_model,
+    experiment_id,
     mlflow_client,
     registered_name,
-    sqlite_folder,
 )
 from schemas.config import RunConfig
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 ARTIFACTS = "adapter"
 
@@ -41,7 +39,8 @@ def log_run(config: RunConfig, adapter: Adapter, figures: Sequence[Figure], judg
     from mlflow.entities import Param, RunTag
 
     client = mlflow_client(config.mlflow_tracking_uri)
-    run = str(client.create_run(_experiment(client, config), run_name=f"tuning {config.night}").info.run_id)
+    experiment = experiment_id(client, config.mlflow_tracking_uri, f"nightrec/{config.source.name}/tuning")
+    run = str(client.create_run(experiment, run_name=f"tuning {config.night}").info.run_id)
     params = {**config.tuning.model_dump(), "model": config.generator.model, "seed": config.seed}
     tags = {
         "nightrec.run_id": config.run_id,
@@ -85,7 +84,7 @@ def register(
     `folder` holds the merged model of a promoted adapter; None makes it the challenger. Returns name, version, alias.
     """
     client, name = mlflow_client(config.mlflow_tracking_uri), registered_name(config.source.name)
-    _ensure_model(client, name)
+    ensure_model(client, name, "LoRA adapters of the profile generator, by weekly_tuning")
     tags = {MODEL: config.generator.model, REVISION: revision, BASE: base}
     tags |= {ITEM_PROMPT: versions["item"], USER_PROMPT: versions["user"]}
     if folder is not None:
@@ -95,24 +94,3 @@ def register(
     alias = CHAMPION if folder is not None else CHALLENGER
     client.set_registered_model_alias(name, alias, str(version.version))
     return {"name": name, "version": str(version.version), "alias": alias}
-
-
-def _ensure_model(client: "MlflowClient", name: str) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(name, description="LoRA adapters of the profile generator, by weekly_tuning")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _experiment(client: "MlflowClient", config: RunConfig) -> str:
-    name = f"nightrec/{config.source.name}/tuning"
-    found: Any = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    store = sqlite_folder(config.mlflow_tracking_uri)
-    # Beside the store, so that it does not depend on the folder in which a task happens to run.
-    location = (store / "artifacts" / name).as_uri() if store else None
-    return str(client.create_experiment(name, artifact_location=location))

@@ -14,7 +14,7 @@ from small_log import Event, item_id, log_of, random_vectors, scoring, tune_all
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.features import Lists, fusion
-from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, learn
+from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, fit
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
 from ray_tasks.ranking import validation_lists
@@ -48,7 +48,7 @@ def shop(n_users: int, place_of_target, week_count=lambda user, item, taken: 1, 
 
 
 def learned(lists, targets, settings_=SMALL, seed=1):
-    return learn(lists, targets, CATALOGUE, settings_, seed)
+    return fit(lists, targets, CATALOGUE, settings_, seed).model
 
 
 def taken_by_week_count(n_users):
@@ -227,7 +227,7 @@ def trained(tmp_path):
         files = CandidateFiles.of(Snapshot("candidates", date(2026, 11, 22), 0, tuple(uris)))
         config = SimpleNamespace(ranking=Ranking(trees=10, training_users=25), seed=1)
         lists, targets = validation_lists(log, files, config)
-        return learn(lists, targets, log.item_ids, config.ranking, config.seed)
+        return fit(lists, targets, log.item_ids, config.ranking, config.seed).model
 
     return train
 
