@@ -147,12 +147,12 @@ def _folds(training: Training, learnable: Ints, settings: Ranking, seed: int) ->
 
 
 def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused: Floats) -> Decision:
-    """From NDCG@10 per user: the best number of trees if trees help at all, and the ranker unless a source beats it.
+    """From NDCG@10 per user: the number of trees that is best on average, and the ranker unless a source beats it.
 
-    Both choices lean to the simpler, more robust side: noise is one standard error of the paired difference.
+    Trees need not beat fusion by more than noise. On a small window they rarely can, and without them every source has
+    the same say, however weak: that risk is the greater one (ADR 0019).
     """
-    fewest, best_trees = min(by_trees), max(by_trees, key=lambda trees: (by_trees[trees].mean(), -trees))
-    trees = best_trees if beats(by_trees[best_trees], by_trees[fewest]) else fewest
+    trees = max(by_trees, key=lambda trees: (by_trees[trees].mean(), -trees))
     rival = max(sources, key=lambda source: sources[source].mean())
     lost = beats(sources[rival], by_trees[trees])
     means = {"ranker": by_trees[trees], "fusion": fused, **sources}

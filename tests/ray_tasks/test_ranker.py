@@ -171,7 +171,7 @@ def test_a_difference_within_one_standard_error_beats_nothing():
     assert not beats(noisy, HALF)
 
 
-def test_the_best_number_of_trees_is_taken_where_trees_help_at_all():
+def test_the_number_of_trees_that_is_best_on_average_serves_and_of_equals_the_fewest():
     nearly = HALF + 0.1
     nearly[:2] += -1, 0.5
     by_trees = {0: HALF, 10: nearly, 100: HALF + 0.1, 200: HALF + 0.1}
@@ -181,10 +181,12 @@ def test_the_best_number_of_trees_is_taken_where_trees_help_at_all():
     assert found.ndcg == {"ranker": 0.6, "fusion": 0.5, **dict.fromkeys(SOURCES, 0.3)}
 
 
-def test_trees_that_help_by_no_more_than_noise_are_left_out():
+def test_trees_need_not_beat_fusion_by_more_than_noise_but_must_not_be_worse():
     noisy = HALF.copy()
     noisy[:2] += 1, -0.5
-    assert decide({0: HALF, 10: noisy}, dict.fromkeys(SOURCES, HALF - 0.2), HALF).trees == 0
+    sources = dict.fromkeys(SOURCES, HALF - 0.2)
+    assert decide({0: HALF, 10: noisy}, sources, HALF).trees == 10
+    assert decide({0: HALF, 10: 1 - noisy}, sources, HALF).trees == 0
 
 
 @pytest.mark.parametrize(("ahead", "serving"), [(0.2, "text"), (0.0, "ranker"), (-0.2, "ranker")])
