@@ -199,7 +199,7 @@ class Candidates(Section):
     )
     ials_dimensions: int = Field(64, ge=1, le=1_024, description="Factors of ials")
     ials_l2: tuple[float, ...] = Field(
-        (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Tried for ials"
+        (0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Tried for ials"
     )
     ials_unobserved: tuple[float, ...] = Field(
         (0.003, 0.01, 0.03, 0.1, 0.3), min_length=1, description="Weight of what did not happen, values tried for ials"
