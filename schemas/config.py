@@ -193,7 +193,7 @@ class Candidates(Section):
         description="How far apart a transition may be, values tried",
     )
     ease_text_weight: tuple[float, ...] = Field(
-        (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000),
+        (0.1, 1, 10, 100, 1_000, 10_000),
         min_length=1,
         description="Users that two items with the same text count as having in common, values tried for ease_text",
     )

@@ -7,7 +7,7 @@ vector plus, for `sequence_text`, a projection of its text, which alone stands f
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from ray_tasks.retrieval.training import Negatives, Schedule, reproducible, samp
 if TYPE_CHECKING:
     from torch import Tensor
 
+MANY_PASSES = 20
+"""Passes over the log after which a model without dropout knows it by heart."""
 SCORED_TOGETHER = 128
 """Users scored in one pass, always of this shape: what a user gets must not depend on who else is asked about."""
 
@@ -30,15 +32,16 @@ class SequenceSettings:
     """Sizes and training.
 
     `longest`: latest history items read; `epochs`: passes over the log, fewer where they would take more than
-    `most_tokens` history items; `batch_tokens`: history items per step; `item_dropout`: share of training in which an
-    item's own vector is left out, so that its text alone works too.
+    `most_tokens` history items; `batch_tokens`: history items per step; `dropout` is that of MANY_PASSES passes or
+    more, fewer have less; `item_dropout`: share of training in which an item's own vector is left out, so that its text
+    alone works too.
     """
 
     width: int = 64
     layers: int = 2
     heads: int = 2
     longest: int = 100
-    dropout: float = 0.2
+    dropout: float = 0.5
     item_dropout: float = 0.1
     epochs: int = 20
     most_tokens: int = 8_000_000
@@ -46,6 +49,11 @@ class SequenceSettings:
     negatives: int = 512
     learning_rate: float = 5e-3
     weight_decay: float = 1e-4
+
+    def on(self, tokens: int) -> "SequenceSettings":
+        """For a log of so many history items: the passes that the budget allows, with dropout in proportion to them."""
+        epochs = min(self.epochs, max(1, self.most_tokens // max(tokens, 1)))
+        return replace(self, epochs=epochs, dropout=self.dropout * min(1.0, epochs / MANY_PASSES))
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ def fit_sequence(
     """Train on everybody's history; `vectors` (items, dimensions) are unit text vectors, zeros for no text, or None."""
     counts = np.bincount(histories.items, minlength=n_items)
     pieces = sequences(histories, settings.longest + 1)
+    settings = settings.on(sum(len(piece) - 1 for piece in pieces))
     with reproducible(seed):
         encoder, catalogue = make_encoder(settings), _Catalogue(counts, vectors, settings)
         _train(encoder, catalogue, pieces, settings, np.random.default_rng(seed))
@@ -210,16 +219,14 @@ class _Catalogue:
 def _train(
     encoder: Any, catalogue: _Catalogue, pieces: list[Ints], settings: SequenceSettings, chance: np.random.Generator
 ) -> None:
-    tokens = sum(len(piece) - 1 for piece in pieces)
-    if not tokens:
+    if not pieces:
         return
-    epochs = min(settings.epochs, max(1, settings.most_tokens // tokens))
     steps = sum(1 for _ in batches(pieces, settings.batch_tokens, np.random.default_rng(0)))
     encoder.train()
     train(
         "sequence" if catalogue.texts is None else "sequence_text",
         [*encoder.parameters(), *catalogue.parameters],
-        Schedule(epochs, steps, settings.learning_rate, settings.weight_decay),
+        Schedule(settings.epochs, steps, settings.learning_rate, settings.weight_decay),
         lambda: batches(pieces, settings.batch_tokens, chance),
         lambda batch: _loss(encoder, catalogue, batch, catalogue.negatives.draw(settings.negatives, chance)),
     )

@@ -82,6 +82,15 @@ def test_a_users_scores_do_not_depend_on_the_others_of_the_block(walker, histori
     assert np.array_equal(together, alone, equal_nan=True)
 
 
+def test_a_log_that_is_read_often_is_read_with_more_dropout_and_a_large_one_no_further_than_the_budget():
+    settings = SequenceSettings(epochs=20, dropout=0.5, most_tokens=1_000)
+    small, medium, large = (settings.on(tokens) for tokens in (10, 100, 5_000))
+    assert (small.epochs, small.dropout) == (20, 0.5)
+    assert (medium.epochs, medium.dropout) == (10, 0.25)
+    assert large.epochs == 1
+    assert replace(settings, epochs=60).on(10).dropout == 0.5
+
+
 def test_the_same_seed_trains_the_same_model_and_it_survives_a_trip(walker):
     short = replace(SMALL, epochs=3)
     one, other = (fit_sequence(ring(), N, None, short, seed=2) for _ in range(2))
