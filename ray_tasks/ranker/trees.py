@@ -179,6 +179,7 @@ class Folds:
 
     def _grow(self, number: int, checkpoints: tuple[int, ...]) -> tuple[NDArray[np.bool_], dict[int, Floats]]:
         booster, rows = self.boosters[number], (self.fold == number)[self.training.lists.user_of]
+        booster.reset_parameter({"verbosity": -1})  # LightGBM keeps what it may print by thread, and this one is new
         while booster.current_iteration() < checkpoints[-1] and not booster.update():
             pass  # update() is true when no split is left to make
         values = self.training.values[rows]
