@@ -18,7 +18,7 @@ from ray_tasks.retrieval.collaborative import collaborative_vectors
 from ray_tasks.retrieval.semantic_ids import Trie, semantic_ids
 from ray_tasks.retrieval.sequence import batches, sequences
 from ray_tasks.retrieval.text_similarity import Vectors
-from ray_tasks.retrieval.training import Schedule, reproducible, train
+from ray_tasks.retrieval.training import Schedule, passes, reproducible, train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -252,7 +252,7 @@ def _train(
     items = sum(map(len, pieces))
     if not items:
         return
-    epochs = min(settings.epochs, max(1, settings.most_tokens // (items * trie.depth)))
+    epochs = passes(settings.epochs, settings.most_tokens, items * trie.depth)
     together = max(1, settings.batch_tokens // trie.depth)
     steps = sum(1 for _ in batches(pieces, together, np.random.default_rng(0)))
     decoder.train()

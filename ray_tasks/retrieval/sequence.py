@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, plain_product, steady
 from ray_tasks.retrieval.text_similarity import Vectors
-from ray_tasks.retrieval.training import Negatives, Schedule, reproducible, sampled_softmax, train
+from ray_tasks.retrieval.training import Negatives, Schedule, passes, reproducible, sampled_softmax, train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +52,7 @@ class SequenceSettings:
 
     def on(self, tokens: int) -> "SequenceSettings":
         """For a log of so many history items: the passes that the budget allows, with dropout in proportion to them."""
-        epochs = min(self.epochs, max(1, self.most_tokens // max(tokens, 1)))
+        epochs = passes(self.epochs, self.most_tokens, tokens)
         return replace(self, epochs=epochs, dropout=self.dropout * min(1.0, epochs / MANY_PASSES))
 
 

@@ -48,6 +48,11 @@ class Schedule:
         return min((step + 1) / max(1, total // 20), 0.5 * (1 + math.cos(math.pi * step / total)))
 
 
+def passes(most: int, most_tokens: int, tokens: int) -> int:
+    """Passes over a log of so many tokens: `most`, or as many as the budget of tokens allows, but at least one."""
+    return min(most, max(1, most_tokens // max(tokens, 1)))
+
+
 def train(
     name: str,
     parameters: Sequence["Tensor"],
