@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,8 +13,9 @@ import psutil
 class UsageMeter:
     """Samples the process tree once per interval (seconds) while the `with` body runs.
 
-    Memory is the largest sum of resident set sizes seen; pages that processes share count once for each, so
-    it is an upper bound. CPU seconds are summed over all processes seen, each at its last sample.
+    Memory is the largest sum of resident set sizes seen. A page that n processes share counts as 1/n for each (the
+    kernel's proportional set size), since Ray's workers all map one object store; where the kernel does not tell,
+    it counts for each. CPU seconds are summed over all processes seen, each at its last sample.
     """
 
     def __init__(self, interval: float = 0.5) -> None:
@@ -51,10 +53,19 @@ class UsageMeter:
             try:
                 times = process.cpu_times()
                 self._cpu[process.pid] = times.user + times.system
-                rss += process.memory_info().rss
+                rss += _resident(process)
             except psutil.Error:
                 continue  # it ended between the listing and the look
         self._peak = max(self._peak, rss)
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes of a process in memory, of shared pages its share."""
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return int(process.memory_info().rss)
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def _tree() -> list[psutil.Process]:

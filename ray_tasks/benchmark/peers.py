@@ -28,7 +28,7 @@ from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.windows import Log, Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.factory import Parameters
-from ray_tasks.retrieval.tuning import Tuned, on_edge, tuning_users
+from ray_tasks.retrieval.tuning import MOST_BEYOND, Tuned, beyond, on_edge, tuning_users, warn_of_edges
 
 log = logging.getLogger("nightrec.benchmark")
 
@@ -39,17 +39,20 @@ GRIDS: Mapping[str, tuple[Grid, ...]] = {
         {"factors": (8, 16, 64, 128, 256)},
     ),
     "peer_implicit_bm25": (
-        {"neighbours": (100,), "k1": (0.05, 0.2, 1.2, 10), "b": (0, 0.25, 0.75)},
+        {"neighbours": (100,), "k1": (0.05, 0.2, 1.2, 10), "b": (0, 0.25, 0.5, 0.75, 1)},
         {"neighbours": (20, 50, 300, 1_000, 3_000)},
     ),
     "peer_lenskit_ease": ({"regularization": (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)},),
 }
 """By model the rounds of its tuning: each tries all combinations of its values, the rest as the round before left it.
 
+Where the best value lies on an edge, the grid goes on. The most epochs are what the budget allows, so they do not.
 What is not tuned is said beside each model in infra/bench/peers.
 """
 TARGETS = {"peer_rectools_sasrec": 1.0, "peer_rectools_bert4rec": 0.4}
 """Models tuned by the epochs of one training, with the share of a sequence's items that they learn to foretell."""
+SLOWEST = (*TARGETS, "peer_lenskit_ease")
+"""Begun before the others, so that no core waits for one of them at the end."""
 LONGEST = 100
 """Items of a sequence that these models see at most."""
 TRAINING = 260.0
@@ -114,20 +117,42 @@ class Peers:
         return self._side_by_side(grids, lambda name: self._tuned(name, grids[name], view, catalogue))
 
     def _tuned(self, name: str, rounds: Sequence[Grid], view: Window, catalogue: Catalogue | None) -> Tuned:
-        users, best = tuning_users(view, self.tuning_users, self.seed, name), Tuned({}, -1.0)
-        assert users.targets is not None
+        users = tuning_users(view, self.tuning_users, self.seed, name)
+        best, tried = Tuned({}, -1.0), dict[str, list[float]]()
+        targets = users.targets
+        assert targets is not None
+
+        def better(asked: list[Parameters]) -> Tuned:
+            lists = self._ask(name, asked, {"": users}, {"": catalogue})
+            scores = [float(ndcg(ranked, targets).mean()) for ranked in lists[""]]
+            return max([best, *map(Tuned, asked, scores)], key=lambda one: one.ndcg or 0)
+
         for values in rounds:
-            tried = [{**best.parameters, **dict(zip(values, some, strict=True))} for some in product(*values.values())]
-            lists = self._ask(name, tried, {"": users}, {"": catalogue})
-            scores = [float(ndcg(ranked, users.targets).mean()) for ranked in lists[""]]
-            best = max([best, *map(Tuned, tried, scores)], key=lambda one: one.ndcg or 0)
+            for key, some in values.items():
+                tried.setdefault(key, []).extend(some)
+            best = better(
+                [{**best.parameters, **dict(zip(values, some, strict=True))} for some in product(*values.values())]
+            )
+        for _ in range(MOST_BEYOND):
+            edges = {key: beyond(key, tried[key], best.parameters[key]) for key in self._edges(tried, best)}
+            if not edges:
+                break
+            for key, further in edges.items():
+                tried[key].append(further)
+            best = better([{**best.parameters, key: further} for key, further in edges.items()])
         log.info("%s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(users.user_ids))
-        self._warn(name, rounds, best.parameters)
+        warn_of_edges(name, tried, best.parameters)
         return best
+
+    @staticmethod
+    def _edges(tried: Grid, best: Tuned) -> list[str]:
+        """The parameters whose best value may lie beyond those tried, and may be tried."""
+        edges = [key for key, at in best.parameters.items() if on_edge(key, tried[key], at)]
+        return [key for key in edges if key != "epochs" or best.parameters[key] < max(tried[key])]
 
     def _side_by_side(self, names: Iterable[str], work: Callable[[str], Any]) -> dict[str, Any]:
         """What `work` makes of each name; the slowest models are begun first."""
-        order = sorted(names, key=lambda name: name not in TARGETS)
+        order = sorted(names, key=lambda name: name not in SLOWEST)
         with ThreadPoolExecutor(self.beside) as pool:
             return dict(zip(order, pool.map(work, order), strict=True))
 
@@ -172,13 +197,3 @@ class Peers:
                 for n in range(len(tried))
             ]
         return found
-
-    @staticmethod
-    def _warn(name: str, rounds: Sequence[Grid], best: Parameters) -> None:
-        tried: dict[str, set[float]] = {}
-        for values in rounds:
-            for key, some in values.items():
-                tried.setdefault(key, set()).update(some)
-        for key, at in best.items():
-            if on_edge(key, sorted(tried[key]), at):
-                log.warning("%s: best %s = %g lies on the edge of the values tried %s", name, key, at, tried[key])

@@ -15,7 +15,7 @@ from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory, grids
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
 
-SLOWEST_FIRST = ("generative", "ials", "two_tower", "sequence", "sequence_text", "ease", "item_item")
+SLOWEST_FIRST = ("generative", "ials", "ease_text", "ease", "two_tower", "sequence", "sequence_text", "item_item")
 """Begun before the others, so that no core waits for a long one at the end."""
 
 
@@ -56,19 +56,25 @@ def trials_of(validation: Window, factory: SourceFactory) -> list[Trial]:
 
 
 def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalogue | None = None) -> dict[str, Tuned]:
-    """Every trial's best parameters, inside a Ray session."""
+    """Every trial's best parameters, inside a Ray session.
+
+    A trial is handed to Ray when a core is free for it, because Ray takes tasks in the order in which they could begin:
+    a slow one that waited for its start would come last, and all other cores would wait for it.
+    """
     import ray
 
     shared, task = ray.put((factory, catalogue)), _remote(_tuned)
-    found: dict[str, Any] = {}
-    ordered = sorted(trials, key=lambda trial: _turn(trial.source))
-    waiting = {trial.name for trial in ordered}
-    while waiting:
-        for trial in [t for t in ordered if t.name in waiting and t.start_from not in waiting]:
-            found[trial.name] = task.remote(shared, trial, found[trial.start_from] if trial.start_from else None)
-            waiting.discard(trial.name)
-    names = [trial.name for trial in trials]
-    return dict(zip(names, ray.get([found[name] for name in names]), strict=True))
+    waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
+    running: dict[Any, str] = {}
+    found: dict[str, Tuned] = {}
+    while waiting or running:
+        able = [name for name, trial in waiting.items() if trial.start_from is None or trial.start_from in found]
+        for name in able[: _side_by_side() - len(running)]:
+            trial = waiting.pop(name)
+            running[task.remote(shared, trial, found.get(trial.start_from or ""))] = name
+        for done in ray.wait(list(running))[0]:
+            found[running.pop(done)] = ray.get(done)
+    return {trial.name: found[trial.name] for trial in trials}
 
 
 def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> dict[str, CandidateSource]:
@@ -84,12 +90,23 @@ def _turn(source: str) -> int:
     return SLOWEST_FIRST.index(source) if source in SLOWEST_FIRST else len(SLOWEST_FIRST)
 
 
-def _remote(function: Any) -> Any:
-    """As a Ray task; two of them take all of a local cluster's CPUs, of which there is one more than cores."""
+def _cores() -> float:
+    """Cores for such tasks: a local cluster has one CPU more than the machine."""
     import ray
 
-    cores = max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
-    return ray.remote(num_cpus=min(1.5, 1 + 1 / cores))(function)
+    return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
+
+
+def _side_by_side() -> int:
+    """Tasks that run at a time."""
+    return int(_cores())
+
+
+def _remote(function: Any) -> Any:
+    """As a Ray task; as many of them as there are cores take all of a local cluster's CPUs."""
+    import ray
+
+    return ray.remote(num_cpus=min(1.5, 1 + 1 / _cores()))(function)
 
 
 def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:

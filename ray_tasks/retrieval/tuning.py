@@ -15,6 +15,13 @@ from ray_tasks.retrieval.source import CandidateSource
 
 log = logging.getLogger("nightrec.candidates")
 
+MOST_BEYOND = 3
+"""Values tried beyond those of a grid, where its best one lies on its edge."""
+COUNTS = ("steps", "neighbours", "first", "layers", "epochs", "factors")
+"""Parameters that count something: whole, and at least 1."""
+LARGEST = {"b": 1.0}
+"""Parameters that have a largest value by their meaning: BM25's share of length normalisation."""
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -36,7 +43,7 @@ def tune(
     catalogue: Catalogue | None = None,
     start: Parameters | None = None,
 ) -> Tuned:
-    """Coordinate search for one source; warns when the optimum lies on an edge of its grid.
+    """Coordinate search for one source; warns when even beyond its grid the optimum lies on the edge.
 
     `start` holds values that a related source was found to be best with, so that fewer are tried.
     """
@@ -48,25 +55,29 @@ def tune(
         found = quality(factory.fit(name, parameters), window, factory.settings.block_size, catalogue)
         return float(found.mean()) if len(found) else 0.0
 
-    best = coordinate_search(grid, value, start=start)
-    for key, at in best.parameters.items():
-        if on_edge(key, grid[key], at):
-            log.warning("source %s: best %s = %g lies on the edge of the values tried %s", name, key, at, grid[key])
+    tried = {key: list(values) for key, values in grid.items()}
+    best = coordinate_search(tried, value, start=start)
+    warn_of_edges(f"source {name}", tried, best.parameters)
     assert best.ndcg is not None
     log.info("source %s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(window.user_ids))
     return best
 
 
 def coordinate_search(
-    grid: Grids, value: Callable[[Parameters], float], sweeps: int = 2, start: Parameters | None = None
+    tried: dict[str, list[float]],
+    value: Callable[[Parameters], float],
+    sweeps: int = 2,
+    start: Parameters | None = None,
 ) -> Tuned:
     """Improve one coordinate after the other, from `start` or the middle of every grid.
 
-    The first sweep tries every value of what `start` does not say; all else is compared with its neighbours. Ties keep
-    the earlier value tried.
+    The first sweep tries every value of what `start` does not say; all else is compared with its neighbours. While the
+    best value lies on its grid's edge, the grid goes on in its own steps: `tried` gains up to MOST_BEYOND values each.
+    Ties keep the earlier value tried.
     """
     started = start or {}
-    at = {key: float(values[len(values) // 2]) for key, values in grid.items()} | started
+    at = {key: float(values[len(values) // 2]) for key, values in tried.items()} | started
+    most = {key: len(values) + MOST_BEYOND for key, values in tried.items()}
     seen: dict[tuple[float, ...], float] = {}
 
     def known(parameters: Parameters) -> float:
@@ -77,9 +88,12 @@ def coordinate_search(
 
     for sweep in range(sweeps):
         before = dict(at)
-        for key, values in grid.items():
+        for key, values in tried.items():
             choices = neighbours(values, at[key]) if sweep or key in started else values
             at = max([at, *({**at, key: float(choice)} for choice in choices)], key=known)
+            while on_edge(key, values, at[key]) and len(values) < most[key]:
+                values.append(beyond(key, values, at[key]))
+                at = max([at, {**at, key: values[-1]}], key=known)
         if at == before:
             break
     return Tuned(at, known(at))
@@ -95,11 +109,27 @@ def neighbours(values: Sequence[float], at: float) -> list[float]:
 def on_edge(key: str, values: Sequence[float], at: float) -> bool:
     """True if a better value may lie beyond the values tried.
 
-    0 is a natural limit of every parameter, 1 of steps; a half-life of 0 stands for no decay, beyond all others.
+    0 is a natural limit of every parameter, 1 of COUNTS; a half-life of 0 stands for no decay, beyond all others.
     """
     ordered = sorted(float("inf") if key == "half_life" and not v else v for v in values)
-    is_natural = at == (1 if key == "steps" else 0)
+    is_natural = at == (1 if key in COUNTS else 0) or at == LARGEST.get(key)
     return len(values) > 1 and not is_natural and at in (ordered[0], ordered[-1])
+
+
+def beyond(key: str, values: Sequence[float], at: float) -> float:
+    """The value that continues a grid outward from `at`, on its edge: as far off as the value before it, as a ratio."""
+    ordered = sorted(value for value in values if value)
+    if len(ordered) < 2:
+        return 2 * at
+    further = at * ordered[0] / ordered[1] if at == ordered[0] else at * ordered[-1] / ordered[-2]
+    return float(max(1, round(further))) if key in COUNTS else further
+
+
+def warn_of_edges(name: str, tried: Grids, best: Parameters) -> None:
+    """Say where a better value may lie."""
+    for key, at in best.items():
+        if on_edge(key, tried[key], at):
+            log.warning("%s: best %s = %g lies on the edge of the values tried %s", name, key, at, sorted(tried[key]))
 
 
 def quality(

@@ -15,7 +15,7 @@ from ray_tasks.retrieval.popularity import RecentPopularity, counts, first_event
 from ray_tasks.retrieval.source import SimilaritySource
 from ray_tasks.retrieval.text_similarity import TextSimilarity, item_vectors
 from ray_tasks.retrieval.transitions import fit_transitions
-from ray_tasks.retrieval.tuning import coordinate_search, on_edge, quality, tuning_users
+from ray_tasks.retrieval.tuning import beyond, coordinate_search, on_edge, quality, tuning_users
 from schemas.config import SOURCES, Candidates
 
 
@@ -251,20 +251,42 @@ def test_quality_is_ndcg_of_unseen_items_whatever_the_block():
 
 def test_the_search_tries_only_neighbours_of_what_is_known_already():
     asked = []
-    grid = {"a": (1, 2, 3, 4, 5, 6, 7), "b": (0, 5, 7)}
+    grid = {"a": [1, 2, 3, 4, 5, 6, 7], "b": [0, 5, 7]}
     coordinate_search(grid, lambda at: asked.append(at["a"]) or float(at["b"] == 0), start={"a": 2})
     assert set(asked) == {1, 2, 3}
 
 
 def test_the_search_finds_the_best_of_each_coordinate_and_keeps_the_earlier_on_ties():
     best = {"a": 100.0, "b": 0.0}
-    grid = {"a": (1, 10, 100), "b": (0, 5, 7)}
+    grid = {"a": [1, 10, 100], "b": [0, 5, 7]}
     found = coordinate_search(grid, lambda at: -sum(abs(at[key] - best[key]) for key in at))
     assert (found.parameters, found.ndcg) == (best, 0)
-    asked = []
+    assert grid == {"a": [1, 10, 100, 1000], "b": [0, 5, 7]}  # one more for a, whose best was the largest
+    asked, grid = [], {"a": [1, 10, 100], "b": [0, 5, 7]}
     flat = coordinate_search(grid, lambda at: asked.append(tuple(at.values())) or 0.5)
     assert flat.parameters == {"a": 10, "b": 5}
     assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize(
+    ("best", "found", "tried"),
+    [
+        (40, 40, [5, 10, 20, 40, 80]),  # not on the edge any more
+        (1e6, 160, [5, 10, 20, 40, 80, 160]),  # never further than three values
+        (1e-6, 0.625, [5, 10, 20, 2.5, 1.25, 0.625]),
+    ],
+)
+def test_a_grid_goes_on_while_its_edge_is_best(best, found, tried):
+    grid = {"l2": [5, 10, 20]}
+    assert coordinate_search(grid, lambda at: -abs(np.log(at["l2"] / best))).parameters["l2"] == pytest.approx(found)
+    assert grid["l2"] == pytest.approx(tried)
+
+
+def test_a_grid_goes_on_in_its_own_steps():
+    assert beyond("l2", (1, 3, 9), 9) == 27
+    assert beyond("l2", (2, 0, 8), 2) == 0.5
+    assert beyond("neighbours", (3, 10), 3) == 1
+    assert beyond("shrinkage", (0, 10), 10) == 20
 
 
 def test_a_best_value_on_the_edge_is_told():
@@ -273,6 +295,7 @@ def test_a_best_value_on_the_edge_is_told():
     assert not on_edge("l2", (1, 2, 3), 2)
     assert not on_edge("shrinkage", (0, 2, 3), 0)
     assert not on_edge("steps", (1, 2, 3), 1)
+    assert not on_edge("b", (0, 0.5, 1), 1)
     assert not on_edge("half_life", (0, 1, 3), 3)  # no decay lies beyond it
     assert on_edge("half_life", (1, 3), 3)
     assert not on_edge("l2", (7,), 7)
