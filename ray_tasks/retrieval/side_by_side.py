@@ -63,13 +63,13 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task = ray.put((factory, catalogue)), _remote(_tuned)
+    shared, task, most = ray.put((factory, catalogue)), _remote(_tuned), int(_cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
     while waiting or running:
         able = [name for name, trial in waiting.items() if trial.start_from is None or trial.start_from in found]
-        for name in able[: _side_by_side() - len(running)]:
+        for name in able[: most - len(running)]:
             trial = waiting.pop(name)
             running[task.remote(shared, trial, found.get(trial.start_from or ""))] = name
         for done in ray.wait(list(running))[0]:
@@ -95,11 +95,6 @@ def _cores() -> float:
     import ray
 
     return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
-
-
-def _side_by_side() -> int:
-    """Tasks that run at a time."""
-    return int(_cores())
 
 
 def _remote(function: Any) -> Any:
