@@ -4,7 +4,7 @@ import copy
 import json
 from pathlib import Path
 
-STEAM = json.loads((Path(__file__).parents[2] / "docs" / "benchmarks" / "ranking-steam-p1.json").read_text())
+STEAM = json.loads(Path(__file__).with_name("ranking-sample.json").read_text())
 PEERS = {"implicit_als": 0.9, "implicit_bm25": 0.97, "lenskit_ease": 0.95, "rectools_sasrec": 1.03}
 PLACES = (0.9, 0.4, 0.2, 0.0, -0.1, -0.1, -0.2, -0.3, -0.4, -0.4)
 

@@ -11,7 +11,7 @@ from ray_tasks.benchmark.rows import evaluation_rows
 from schemas.contracts import audit
 from schemas.tables import TABLES
 
-STEAM = json.loads((Path(__file__).parents[2] / "docs" / "benchmarks" / "ranking-steam-p1.json").read_text())
+STEAM = json.loads(Path(__file__).with_name("ranking-sample.json").read_text())
 RESULT = {
     "models": {
         "nightrec": {

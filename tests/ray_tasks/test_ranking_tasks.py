@@ -47,7 +47,7 @@ CANDIDATES = {
     "item_item_neighbours": (5, 20),
     "item_item_shrinkage": (0, 10),
     "transition_steps": (1, 3),
-    "history_half_life": (0, 3),
+    "history_half_life": (0,),  # what comes last in these histories is chance
     "block_size": 16,
 }
 SETTINGS = {
