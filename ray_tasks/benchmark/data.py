@@ -5,6 +5,7 @@ Columns are found by their usual names; `columns` says which is which where they
 
 import difflib
 import hashlib
+import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ DAT = {"users": ["user_id", "gender", "age", "occupation", "zip_code"]}
 """Columns of MovieLens' files without a header."""
 NO_TEXT = re.compile(r"(^|_)(id|url|link|image|date|price|asin|text_plot)$|id$", re.IGNORECASE)
 """Columns that tell nothing about what an item is."""
+ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,7});")
+"""An HTML entity: the night reads them as characters, too."""
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 LONGEST_DOCUMENT = 1_500
 MOST_GROUPS = 10
@@ -182,15 +185,15 @@ def _texts(frame: pd.DataFrame, column: str) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    """A value as plain text: lists joined, names taken out of JSON, nothing for what is missing."""
+    """A value as plain text: lists joined, names taken out of JSON, entities unescaped, nothing for what is missing."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     if isinstance(value, list | tuple | np.ndarray):
         return "|".join(map(_text, value))
     text = str(value).strip()
     if text.startswith("[{"):
-        return "|".join(re.findall(r'"name": "([^"]*)"', text))
-    return text
+        text = "|".join(re.findall(r'"name": "([^"]*)"', text))
+    return ENTITY.sub(lambda found: html.unescape(found[0]), text)
 
 
 def split_list(text: str) -> tuple[str, ...]:

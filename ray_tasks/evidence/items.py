@@ -16,6 +16,9 @@ PER_FIELD = 5
 """Entries that a prompt takes from one list, such as the categories or a field of tags."""
 
 NEIGHBOURS, MOST_THEMES, MOST_MOODS = 3, 8, 5
+FEWEST_WORDS = 4
+"""A title of so many words is a fact where there is no other."""
+
 TOLD = 60
 """A fact of so many characters is a sentence: it may tell what happens in the item."""
 
@@ -37,7 +40,8 @@ def item_evidence(
     """
     title, item_id = as_data(natural_title(document["title"]), TITLE), document["item_id"]
     facts = item_facts(document)
-    told = as_data(", ".join(facts), FACTS)
+    named = "" if is_order(title) else title
+    told = as_data(", ".join(facts), FACTS) or (named if len(words(named)) >= FEWEST_WORDS else "")
     stated = vocabulary.found_in(document["document"], "theme", document["categories"])
     pieces = [Piece("facts", told, item_id, labels=stated), *_reviewed(item_id, reviews)]
     near = _like(neighbours) if len(stated) < 3 else None
@@ -47,13 +51,13 @@ def item_evidence(
     moods = vocabulary.found_in(f"{document['document']} {said}", "mood", document["categories"])
     return Evidence(
         entity_id=item_id,
-        title="" if is_order(title) else title,
+        title=named,
         lines=_lines(as_data(kind, 30).capitalize() or "Item", title, kept),
         pieces=kept,
         themes=tuple(dict.fromkeys([*stated, *like]))[:MOST_THEMES],
         moods=moods[:MOST_MOODS],
         is_told=any(len(fact) > TOLD for fact in facts) or bool(said),
-        enough=bool(told) or bool(said) or len(words(title)) >= 4,
+        enough=bool(told) or bool(said),
     )
 
 

@@ -63,13 +63,17 @@ def _shot_titles(shot: str) -> frozenset[str]:
 
 
 def echoes(text: str, evidence: str) -> bool:
-    """Whether a text has the prompt's labels, its way to list items, a run of its words, or an item's orders."""
+    """Whether a text has the prompt's labels, its way to list items, a run of its words, or an item's orders.
+
+    Nor may it be nothing but words of the item's title in their order.
+    """
     if _LABELS.search(text) or _ORDERS.search(text.lower()):
         return True
     if evidence.startswith("Recent:"):
         return bool(_NAMED.search(text)) or any(listed in text for listed in _LISTS.findall(evidence))
-    told, said = (re.findall(r"[\w'-]+", part.lower()) for part in (evidence.partition("\n")[2], text))
-    return bool(_runs(told) & _runs(said))
+    head, told, said = (re.findall(r"[\w'-]+", part.lower()) for part in (*evidence.split("\n", 1), text))
+    alone = " ".join(said[1:] if said[:1] in (["a"], ["an"], ["the"]) else said)
+    return bool(_runs(told) & _runs(said)) or f" {alone} " in f" {' '.join(head[1:])} "
 
 
 def _runs(found: Sequence[str]) -> set[tuple[str, ...]]:

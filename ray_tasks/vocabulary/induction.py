@@ -1,14 +1,18 @@
-"""The vocabularies that a catalogue suggests: its categories and telling terms, moods and aspects that it supports."""
+"""The vocabularies that a catalogue suggests: its categories and telling terms, moods and aspects that it supports.
+
+Titles give terms where a catalogue has nothing else.
+"""
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ray_tasks.lexicons import lexicon
 from ray_tasks.vocabulary.edits import LONGEST, SHORTEST, Edits
 from ray_tasks.vocabulary.labels import KINDS, Label, Vocabulary, parts, stems
 from ray_tasks.vocabulary.telling_terms import description, telling_terms
+from ray_tasks.vocabulary.title_terms import title_terms
 from schemas.config import Vocabulary as VocabularyConfig
 
 COMMON = 0.6
@@ -42,6 +46,7 @@ def induce(
         "theme": [
             _supported(_categories(documents, known["theme"]), known["theme"], config),
             _supported(_terms(documents, known["theme"]), known["theme"], config),
+            _supported(_title_terms(documents, known["theme"], config.min_items), known["theme"], config),
         ],
         "mood": [_supported(_moods(documents), known["mood"], config)],
         "aspect": [_supported(_aspects(reviewed), known["aspect"], config)],
@@ -93,9 +98,17 @@ def _categories(documents: Sequence[Row], known: set[str]) -> dict[Label, float]
 
 
 def _terms(documents: Sequence[Row], known: set[str]) -> dict[Label, float]:
-    strengths = telling_terms(documents, known)
+    return _counted(telling_terms(documents, known), map(description, documents))
+
+
+def _title_terms(documents: Sequence[Row], known: set[str], fewest: int) -> dict[Label, float]:
+    return _counted(title_terms(documents, fewest, known), (row["title"] for row in documents))
+
+
+def _counted(strengths: Mapping[str, float], texts: Iterable[str]) -> dict[Label, float]:
+    """Terms as labels, each with the number of texts that speak for it."""
     own = Vocabulary(tuple(Label("theme", term, (term,)) for term in strengths))
-    counts = Counter(label for row in documents for label in own.found_in(description(row), "theme"))
+    counts = Counter(label for text in (texts if strengths else ()) for label in own.found_in(text, "theme"))
     return {Label("theme", term, (term,), counts[term], "term"): value for term, value in strengths.items()}
 
 

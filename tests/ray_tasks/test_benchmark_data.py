@@ -46,6 +46,14 @@ def test_columns_are_found_and_events_keep_the_order_of_the_file_where_times_tie
     assert load(folder).sha256 == data.sha256
 
 
+def test_entities_are_read_as_characters_and_what_is_clean_stays(folder):
+    titles = ["Soap &amp; &quot;Foam&quot;, Dad&#39;s &amp;lt;", "R&D, copy&paste &unknown; &copy 1"]
+    ITEMS.assign(title=titles).to_parquet(folder / "items.parquet")
+    data = load(folder)
+    assert data.titles[:2] == ('Soap & "Foam", Dad\'s &lt;', titles[1])
+    assert data.documents[0].startswith('Soap & "Foam", Dad\'s &lt;. Drama, War')
+
+
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
 def test_seconds_milliseconds_and_microseconds_are_told_apart(folder, unit):
     now = 1_700_000_000

@@ -12,6 +12,7 @@ from ray_tasks.vocabulary.edits import Edits, read_edits
 from ray_tasks.vocabulary.induction import category_label, induce
 from ray_tasks.vocabulary.labels import KINDS, Label, Vocabulary, rows, stems
 from ray_tasks.vocabulary.telling_terms import description, telling_terms
+from ray_tasks.vocabulary.title_terms import title_terms
 from schemas.config import Vocabulary as Settings
 from schemas.errors import ConfigError
 from schemas.tables import TABLES
@@ -41,6 +42,28 @@ def catalogue(n: int = 600) -> list[dict]:
     kinds = [told.get(k % 20, (f"Kind {'abcdefghij'[k % 10]}", other)) for k in range(n)]
     with_dogs = [f"{plot} and of a dog" if k % 31 == 0 else plot for k, (_, plot) in enumerate(kinds)]
     return [row(f"i{k:03d}", [kinds[k][0]], plot=plot) for k, plot in enumerate(with_dogs)]
+
+
+def shelf(n: int = 1_200) -> list[dict]:
+    """Products that nothing but their titles describes: twelve makers, and kinds of goods in many forms."""
+    goods = [*PAIRED, *((kind, "Black") for kind in SINGLE)]
+    titles = []
+    for k in range(n):
+        maker, (kind, trait) = MAKERS[k % len(MAKERS)], goods[k // len(MAKERS) % len(goods)]
+        mark = f"{EPITHETS[k % 7]} {kind}" if k % 5 else f"{kind} {k}"
+        titles.append(f"{maker} {mark}, {trait}, {k % 9 + 1}.5 Fluid Ounce (Pack of {k % 3 + 1})")
+    titles += [f"{MAKERS[k % 12]} Anti-Aging {('Serum', 'Cream', 'Balm')[k % 3]}, {k} Ounce" for k in range(60)]
+    return [row(f"i{k:04d}", title=title) for k, title in enumerate(titles)]
+
+
+MAKERS = ("Sea Boat", "Rova", "Kelm", "Vanto", "Mirel", "Dusk", "Pell", "Orin", "Tasso", "Quill", "Lund", "Brae")
+EPITHETS = ("Ultra", "Silk", "Daily", "Classic", "Natural", "Deep", "Luxe")
+SINGLE = ("Soap", "Brush", "Comb", "Mask", "Wig", "Mirror", "Towel", "Candle", "Sponge", "Razor", "Cap", "Glove")
+PAIRED = (
+    ("Nail Polish", "Ruby"),
+    ("Hair Dryer", "Black"),
+    ("Body Lotion for Women", "Ruby"),
+)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +172,43 @@ def test_categories_come_before_terms_where_places_are_few():
     found = induce(catalogue(), {}, Settings(themes=14))
     origins = [one.origin for one in found.entries if one.kind == "theme"]
     assert origins == ["category"] * 12 + ["term"] * 2
+
+
+def test_titles_alone_give_kinds_of_goods_and_pairs_before_their_words():
+    found = set(title_terms(shelf(), 5))
+    assert {"nail polish", "hair dryer", "body lotion", "anti aging", "soap", "comb", "candle"} <= found
+    assert not {"polish", "dryer", "lotion", "nail", "hair"} & found
+    makers = {word for maker in MAKERS for word in (maker.lower(), *maker.lower().split())}
+    assert not (makers | {"black", "ruby", "women", "ounce", "pack", "fluid ounce", "ultra"}) & found
+
+
+def test_terms_of_titles_need_support_and_are_themes_of_the_vocabulary():
+    documents = [*shelf(), *(row(f"x{k}", title=f"Rova {name} Harp") for k, name in enumerate(EPITHETS[:4]))]
+    found = {one.label: one for one in induce(documents, {}, Settings(min_items=5)).entries}
+    assert (found["nail polish"].origin, found["nail polish"].kind) == ("term", "theme")
+    assert found["nail polish"].n_items == sum("Nail Polish" in one["title"] for one in documents)
+    assert "harp" not in found
+    assert "harp" in induce(documents, {}, Settings(min_items=4)).labels("theme")
+
+
+@pytest.mark.parametrize(
+    "more", [{"categories": ["Hair"]}, {"plot": "It is for the hair of the head and for the beard."}]
+)
+def test_titles_give_no_terms_where_categories_or_descriptions_do(more):
+    titled = shelf()
+    assert title_terms([row(one["item_id"], title=one["title"], **more) for one in titled], 5) == {}
+    assert title_terms(titled[:40], 1) == {}
+
+
+def test_terms_of_titles_are_the_same_in_any_order_and_stay_with_half_of_their_support():
+    documents = shelf()
+    first = induce(documents, {}, Settings())
+    random.Random(1).shuffle(documents)
+    assert rows(induce(documents, {}, Settings())) == rows(first) == rows(induce(documents, {}, Settings(), first))
+    n = next(one.n_items for one in first.entries if one.label == "nail polish")
+    strict = Settings(min_items=2 * n)
+    assert "nail polish" not in induce(documents, {}, strict).labels("theme")
+    assert "nail polish" in induce(documents, {}, strict, first).labels("theme")
 
 
 def test_moods_stay_where_categories_or_descriptions_have_their_words():
