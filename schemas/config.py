@@ -173,17 +173,17 @@ class Candidates(Section):
         (1, 3, 7, 14, 30, 60, 90, 180, 365, 1_000), min_length=1, description="Windows tried"
     )
     ease_l2: tuple[float, ...] = Field(
-        (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000),
+        (30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),
         min_length=1,
         description="Tried for EASE",
     )
     item_item_neighbours: tuple[int, ...] = Field(
-        (5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
+        (10, 20, 50, 100, 200, 500, 1_000, 2_000),
         min_length=1,
         description="Nearest items kept per item, values tried",
     )
     item_item_shrinkage: tuple[float, ...] = Field(
-        (0, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000),
+        (0, 10, 30, 100, 300, 1_000, 3_000),
         min_length=1,
         description="Added to the cosine's denominator",
     )

@@ -38,7 +38,8 @@ from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.popularity import SAME_FOR_ALL, RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
-from ray_tasks.retrieval.side_by_side import Trial, fit_all, trials_of, tune_all
+from ray_tasks.retrieval.side_by_side import Trial, each_fitted, fit_all, trials_of, tune_all
+from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned
 from schemas.config import Candidates, FinalList, Ranking
 
@@ -135,32 +136,51 @@ class Comparison:
         with self.timed("fit"):
             fitted = fit_all(factory, inside)
         catalogues = self.catalogues(view.log)
-        others = self.peer_lists(view, tuned, catalogues)
+        views = {name: restrict(view, allowed) for name, allowed in catalogues.items()}
+        others = self.peer_lists(views, tuned, catalogues)
+        with self.timed("rank"):
+            alone = self.alone(views, tuned, factory, catalogues)
         for name, allowed in catalogues.items():
-            users = restrict(view, allowed)
+            users = views[name]
             popular = popular_lists(users, popularity, allowed)
             with self.timed("rank"):
                 blocks = RankedBlocks(
                     ScoredBlocks.of(users, fitted, self.candidates, allowed), learnt[name], self.explore
                 )
                 lists, chances = rank_all(blocks, self.scratch(f"ranked-{name}"))
-                lists |= others[name]
-                for model, found in tuned.items():
-                    if model not in lists or found.parameters != inside.get(model, found.parameters):
-                        source = factory.fit(model.removesuffix("_unweighted"), found.parameters)
-                        lists[model] = rank_alone(source, users, self.candidates, allowed)
+                lists |= others[name] | alone[name]
             self.lists[name] = {model: filled(ranked, popular) for model, ranked in lists.items()}
             self.describe(name, learnt[name][WHOLE], self.lists[name][WHOLE], chances, users)
 
     def peer_lists(
-        self, view: Window, tuned: Mapping[str, Tuned], catalogues: Mapping[str, Catalogue | None]
+        self, views: Mapping[str, Window], tuned: Mapping[str, Tuned], catalogues: Mapping[str, Catalogue | None]
     ) -> dict[str, dict[str, Ints]]:
         """Lists of the test users by the models of other libraries, by catalogue and model."""
         if not self.peers:
             return {name: {} for name in catalogues}
-        views = {name: restrict(view, allowed) for name, allowed in catalogues.items()}
         with self.timed("peers"):
             return self.peers.rank(views, tuned, catalogues)
+
+    def alone(
+        self,
+        views: Mapping[str, Window],
+        tuned: Mapping[str, Tuned],
+        factory: SourceFactory,
+        catalogues: Mapping[str, Catalogue | None],
+    ) -> dict[str, dict[str, Ints]]:
+        """Lists by the models that are no part of the blend, or are with other parameters, by catalogue and model."""
+        inside, settings = self.parameters(tuned), self.candidates
+        models = {
+            model: (model.removesuffix("_unweighted"), found.parameters)
+            for model, found in tuned.items()
+            if not model.startswith("peer_") and inside.get(model) != found.parameters
+        }
+
+        def ranked(source: CandidateSource) -> dict[str, Ints]:
+            return {name: rank_alone(source, view, settings, catalogues[name]) for name, view in views.items()}
+
+        found = each_fitted(factory, models, ranked)
+        return {name: {model: lists[name] for model, lists in found.items()} for name in catalogues}
 
     def reranked(self, cut: Log, view: Window) -> dict[str, Any]:
         """What a language model's re-ranking of the headline's lists is worth; {} if it may spend nothing."""

@@ -24,10 +24,10 @@ BASELINES = (
     "popularity",
     "trending",
     "transitions",
-    "sequence",
     *UNWEIGHTED,
     *(f"{name}_unweighted" for name in UNWEIGHTED),
 )
+"""What is to be beaten, beside every model of another library: collaborative filtering as others have it."""
 WHOLE, DOCUMENTS, NO_TEXT = "nightrec", "nightrec_documents", "nightrec_no_text"
 CANDIDATES = Candidates(
     sources=tuple(source for source in SOURCES if source != "stated"),  # logs hold no words of users

@@ -88,19 +88,13 @@ Catalogue = NDArray[np.bool_]
 """Per item position whether it may be recommended."""
 
 
-def unseen(scores: Scores, history: Rows, catalogue: Catalogue | None = None) -> Scores:
-    """A copy of the scores in which the users' own items, and those outside the catalogue, have none."""
-    masked = scores.copy()
-    masked[history.row_of, history.items] = np.nan
-    if catalogue is not None:
-        masked[:, ~catalogue] = np.nan
-    return masked
-
-
 def proposals(scores: Scores, history: Rows, k: int, catalogue: Catalogue | None = None) -> Ints:
     """Each user's k best unseen items of the catalogue with a positive score, best first; -1 fills up."""
-    masked = unseen(scores, history, catalogue)
-    return top_k(np.where(masked > 0, masked, np.nan).astype(np.float32), k)
+    able = np.where(scores > 0, scores, np.float32(-np.inf))
+    able[history.row_of, history.items] = -np.inf
+    if catalogue is not None:
+        able[:, ~catalogue] = -np.inf
+    return top_k(able, k)
 
 
 @dataclass(frozen=True)

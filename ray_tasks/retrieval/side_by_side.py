@@ -5,15 +5,17 @@ A source's numbers are the same wherever it is fitted: each task has one thread.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory, grids
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
+
+T = TypeVar("T")
 
 SLOWEST_FIRST = ("generative", "ials", "ease_text", "ease", "two_tower", "sequence", "sequence_text", "item_item")
 """Begun before the others, so that no core waits for a long one at the end."""
@@ -79,11 +81,18 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
 
 def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> dict[str, CandidateSource]:
     """Every source fitted with its parameters, inside a Ray session."""
+    return each_fitted(factory, {name: (name, own) for name, own in parameters.items()}, lambda source: source)
+
+
+def each_fitted(
+    factory: SourceFactory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], T]
+) -> dict[str, T]:
+    """What `work` makes of every model, where it was fitted: a source with its parameters, inside a Ray session."""
     import ray
 
-    shared, task = ray.put(factory), _remote(_fitted)
-    found = {name: task.remote(shared, name, parameters[name]) for name in sorted(parameters, key=_turn)}
-    return dict(zip(parameters, ray.get([found[name] for name in parameters]), strict=True))
+    shared, task = ray.put((factory, work)), _remote(_fitted)
+    found = {name: task.remote(shared, *models[name]) for name in sorted(models, key=lambda one: _turn(models[one][0]))}
+    return dict(zip(models, ray.get([found[name] for name in models]), strict=True))
 
 
 def _turn(source: str) -> int:
@@ -112,9 +121,10 @@ def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:
     return replace(found, seconds=time.monotonic() - started)
 
 
-def _fitted(factory: SourceFactory, name: str, parameters: Parameters) -> CandidateSource:
+def _fitted(shared: Any, source: str, parameters: Parameters) -> Any:
     _log_progress()
-    return factory.fit(name, parameters)
+    factory, work = shared
+    return work(factory.fit(source, parameters))
 
 
 def _log_progress() -> None:

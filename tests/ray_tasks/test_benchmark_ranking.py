@@ -19,6 +19,7 @@ from ray_tasks import benchmark_ranking
 from ray_tasks.benchmark import blend, published, run
 from ray_tasks.benchmark.protocols import PROTOCOLS
 from ray_tasks.interactions.windows import window
+from ray_tasks.retrieval import side_by_side
 from schemas.benchmark import Benchmark, load_benchmark, save_benchmark
 from schemas.champions import mlflow_client
 from schemas.config import Evaluation, freeze
@@ -69,8 +70,8 @@ def tune_plainly(trials, factory, catalogue=None):
     return {trial.name: trial.run(factory, catalogue) for trial in trials}
 
 
-def fit_plainly(factory, parameters):
-    return {name: factory.fit(name, values) for name, values in parameters.items()}
+def fit_plainly(factory, models, work):
+    return {name: work(factory.fit(*model)) for name, model in models.items()}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,8 @@ def done(tmp_path_factory):
     save_benchmark(config, Benchmark(protocols=("p1", "p2")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "tune_all", tune_plainly)
-        patch.setattr(run, "fit_all", fit_plainly)
+        patch.setattr(side_by_side, "each_fitted", fit_plainly)
+        patch.setattr(run, "each_fitted", fit_plainly)
         patch.setattr(blend, "write_blocks", write_plainly)
         for module in (run, benchmark_ranking):
             patch.setattr(module, "ray_session", nullcontext)
