@@ -21,6 +21,7 @@ from ray_tasks.ranker.ranked_lists import best, positions, source_scores
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
+from ray_tasks.retrieval.side_by_side import one_core_task
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import tuning_users
 from schemas.config import Candidates, Ranking
@@ -102,6 +103,23 @@ def labelled_lists(blocks: ScoredBlocks, folder: Path) -> Lists:
     """The candidates of a window's users, written block by block below `folder`."""
     write_blocks(blocks, str(folder))
     return Lists.of(ds.dataset(str(folder)).to_table())
+
+
+def learn_blends(
+    lists: Lists,
+    view: Window,
+    variants: Mapping[str, tuple[str, ...]],
+    settings: Ranking,
+    names: tuple[str, ...],
+    seed: int,
+) -> dict[str, Blend]:
+    """A blend for each variant's sources, side by side, inside a Ray session."""
+    import ray
+
+    task, known = one_core_task(learn_blend), ray.put(lists)
+    seen = ray.put(view)
+    found = [task.remote(known, seen, sources, settings, names, seed) for sources in variants.values()]
+    return dict(zip(variants, ray.get(found), strict=True))
 
 
 def learn_blend(

@@ -51,7 +51,7 @@ What is not tuned is said beside each model in infra/bench/peers.
 """
 TARGETS = {"peer_rectools_sasrec": 1.0, "peer_rectools_bert4rec": 0.4}
 """Models tuned by the epochs of one training, with the share of a sequence's items that they learn to foretell."""
-SLOWEST = (*TARGETS, "peer_lenskit_ease")
+SLOWEST_FIRST = ("peer_rectools_bert4rec", "peer_rectools_sasrec", "peer_lenskit_ease")
 """Begun before the others, so that no core waits for one of them at the end."""
 LONGEST = 100
 """Items of a sequence that these models see at most."""
@@ -152,7 +152,8 @@ class Peers:
 
     def _side_by_side(self, names: Iterable[str], work: Callable[[str], Any]) -> dict[str, Any]:
         """What `work` makes of each name; the slowest models are begun first."""
-        order = sorted(names, key=lambda name: name not in SLOWEST)
+        turns = {name: turn for turn, name in enumerate(SLOWEST_FIRST)}
+        order = sorted(names, key=lambda name: turns.get(name, len(turns)))
         with ThreadPoolExecutor(self.beside) as pool:
             return dict(zip(order, pool.map(work, order), strict=True))
 

@@ -14,7 +14,7 @@ from ray_tasks.benchmark.blend import (
     RankedBlocks,
     filled,
     labelled_lists,
-    learn_blend,
+    learn_blends,
     learners,
     popular_lists,
     rank_all,
@@ -108,10 +108,8 @@ class Comparison:
             with self.timed("learn"):
                 blocks = ScoredBlocks.of(users, fitted, self.candidates, allowed)
                 lists = labelled_lists(blocks, self.scratch(f"candidates-{name}"))
-                learnt[name] = {
-                    blend: learn_blend(lists, users, sources, self.ranking, self.features, self.seed)
-                    for blend, sources in blends(self.candidates.used).items()
-                }
+                variants = blends(self.candidates.used)
+                learnt[name] = learn_blends(lists, users, variants, self.ranking, self.features, self.seed)
                 self.validated[name] = Ranked(users, learnt[name][WHOLE].unseen)
         return tuned, learnt
 

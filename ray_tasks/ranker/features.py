@@ -1,5 +1,6 @@
 """The ranker's features: what `candidates` holds, and how each score stands within the user's own list."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,16 +106,19 @@ def fusion(lists: Lists) -> Floats:
 
 def features(lists: Lists) -> NDArray[np.float32]:
     """(rows, len(NAMES)); NaN where there is no value, which the trees treat as a direction of its own."""
-    columns = [lists.column(name) for name in COLUMNS]
+    return np.column_stack([np.asarray(column, dtype=np.float32) for column in _columns(lists)])
+
+
+def _columns(lists: Lists) -> Iterator[NDArray[Any]]:
+    """One after the other, because in double precision all of them are several times the candidates' size."""
+    yield from (lists.column(name) for name in COLUMNS)
     for source in SOURCES:
-        columns += _within_user(lists, lists.column(f"{source}_score"))
-        columns.append(1.0 / (10 + np.nan_to_num(lists.column(f"{source}_rank"), nan=1_000)))
-    ranks = [lists.column(f"{source}_rank") for source in SOURCES]
-    columns.append(fusion(lists))
-    columns.append(np.sum([~np.isnan(rank) for rank in ranks], axis=0))
-    columns.append(lists.column("item_week_count") / (lists.column("item_recent_count") + 1))
-    columns.append(lists.column("item_quarter_count") / (lists.column("item_year_count") + 1))
-    return np.column_stack(columns).astype(np.float32)
+        yield from _within_user(lists, lists.column(f"{source}_score"))
+        yield 1.0 / (10 + np.nan_to_num(lists.column(f"{source}_rank"), nan=1_000))
+    yield fusion(lists)
+    yield np.sum([~np.isnan(lists.column(f"{source}_rank")) for source in SOURCES], axis=0)
+    yield lists.column("item_week_count") / (lists.column("item_recent_count") + 1)
+    yield lists.column("item_quarter_count") / (lists.column("item_year_count") + 1)
 
 
 def _within_user(lists: Lists, score: Floats) -> list[NDArray[Any]]:

@@ -19,11 +19,21 @@ def best(lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
     Score descending, ties by item_id; a row with score NaN is left out.
     """
     user = lists.user_of
-    order = np.lexsort((np.arange(len(scores)), -scores, user))
-    order = order[~np.isnan(scores[order])]
+    rows = np.flatnonzero(scores >= _floors(lists, user, scores, k)[user])  # few are left to be sorted
+    order = rows[np.lexsort((rows, -scores[rows], user[rows]))]
     ordered = user[order]
     rank = np.arange(len(order)) - np.searchsorted(ordered, ordered) + 1
     return order[rank <= k], rank[rank <= k]
+
+
+def _floors(lists: Lists, user: Ints, scores: Floats, k: int) -> Floats:
+    """Each user's k-th best score; -inf for users with fewer."""
+    own = np.full((len(lists), int(lists.lengths.max(initial=0))), -np.inf)
+    own[user, np.arange(len(user)) - lists.starts[user]] = np.where(np.isnan(scores), -np.inf, scores)
+    if own.shape[1] <= k:
+        return np.full(len(lists), -np.inf)
+    floors: Floats = np.partition(own, -k, axis=1)[:, -k]
+    return floors
 
 
 Places = Callable[[Lists, Floats, int], tuple[Ints, Ints]]

@@ -65,7 +65,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task, most = ray.put((factory, catalogue)), _remote(_tuned), int(_cores())
+    shared, task, most = ray.put((factory, catalogue)), one_core_task(_tuned), int(_cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -90,7 +90,7 @@ def each_fitted(
     """What `work` makes of every model, where it was fitted: a source with its parameters, inside a Ray session."""
     import ray
 
-    shared, task = ray.put((factory, work)), _remote(_fitted)
+    shared, task = ray.put((factory, work)), one_core_task(_fitted)
     found = {name: task.remote(shared, *models[name]) for name in sorted(models, key=lambda one: _turn(models[one][0]))}
     return dict(zip(models, ray.get([found[name] for name in models]), strict=True))
 
@@ -106,8 +106,8 @@ def _cores() -> float:
     return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
 
 
-def _remote(function: Any) -> Any:
-    """As a Ray task; as many of them as there are cores take all of a local cluster's CPUs."""
+def one_core_task(function: Any) -> Any:
+    """A function as a Ray task; as many of them as there are cores take all of a local cluster's CPUs."""
     import ray
 
     return ray.remote(num_cpus=min(1.5, 1 + 1 / _cores()))(function)

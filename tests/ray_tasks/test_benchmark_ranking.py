@@ -74,6 +74,10 @@ def fit_plainly(factory, models, work):
     return {name: work(factory.fit(*model)) for name, model in models.items()}
 
 
+def learn_plainly(lists, view, variants, *settings):
+    return {name: blend.learn_blend(lists, view, sources, *settings) for name, sources in variants.items()}
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """Both protocols, and then a rerun; returns (configuration, rows, first record, second record)."""
@@ -84,6 +88,7 @@ def done(tmp_path_factory):
         patch.setattr(run, "tune_all", tune_plainly)
         patch.setattr(side_by_side, "each_fitted", fit_plainly)
         patch.setattr(run, "each_fitted", fit_plainly)
+        patch.setattr(run, "learn_blends", learn_plainly)
         patch.setattr(blend, "write_blocks", write_plainly)
         for module in (run, benchmark_ranking):
             patch.setattr(module, "ray_session", nullcontext)

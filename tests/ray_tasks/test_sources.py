@@ -62,6 +62,14 @@ def plain_item_item(taken, shrinkage, neighbours):
     return found
 
 
+@pytest.mark.parametrize("users", [10, 1e7])
+def test_ease_holds_where_counts_are_large_against_l2(users):
+    counts = np.float32(users) * np.array([[1, 0.99, 0.2], [0.99, 1, 0.2], [0.2, 0.2, 1]], dtype=np.float32)
+    inverse = np.linalg.inv(counts.astype(np.float64) + np.eye(3))
+    weights = fit_ease(Cooccurrence(np.arange(3), counts, 3), l2=1.0)
+    assert np.allclose(weights, (inverse / -np.diag(inverse)) * (1 - np.eye(3)), atol=1e-6)
+
+
 @settings(deadline=None, max_examples=60)
 @given(events(), st.sampled_from([0.5, 10.0, 1_000.0]))
 def test_ease_is_the_closed_form_over_the_items_that_anybody_took(drawn, l2):
