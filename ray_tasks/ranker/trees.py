@@ -8,7 +8,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -183,13 +182,10 @@ class Folds:
         booster.reset_parameter({"verbosity": -1})  # LightGBM keeps what it may print by thread, and this one is new
         while booster.current_iteration() < checkpoints[-1] and not booster.update():
             pass  # update() is true when no split is left to make
-        values, steps = self.training.values[rows], dict[int, Floats]()
-        so_far = np.zeros(len(values))
-        for fewer, trees in pairwise(checkpoints):
-            part = {"start_iteration": fewer, "num_iteration": trees - fewer}
-            so_far = so_far + booster.predict(values, num_threads=1, **part)
-            steps[trees] = so_far
-        return rows, steps
+        values = self.training.values[rows]
+        return rows, {
+            trees: booster.predict(values, num_iteration=trees, num_threads=1) for trees in checkpoints if trees
+        }
 
     def ranker(self, trees: int) -> Ranker:
         """The ranker with a number of trees per booster."""
