@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Floats, Ints
@@ -58,8 +59,10 @@ class Lists:
 
     @classmethod
     def of(cls, table: pa.Table) -> "Lists":
-        """Sorts candidates of one window."""
-        table = table.sort_by([("user_id", "ascending"), ("item_id", "ascending")]).combine_chunks()
+        """Candidates of one window, sorted unless they are: blocks of users come in order, and sorting takes a copy."""
+        table = table.combine_chunks()
+        if not _is_sorted(table):
+            table = table.sort_by([("user_id", "ascending"), ("item_id", "ascending")]).combine_chunks()
         code = np.asarray(table["user_id"].combine_chunks().dictionary_encode().indices)
         changes = np.flatnonzero(np.diff(code, prepend=-1)) if len(code) else np.zeros(0)
         return cls(table, changes.astype(np.int64))
@@ -98,6 +101,13 @@ class Lists:
         return np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
+def _is_sorted(table: pa.Table) -> bool:
+    """True if rows come by user and item."""
+    (user, before), (item, other) = ((column[1:], column[:-1]) for column in (table["user_id"], table["item_id"]))
+    within = pc.and_(pc.equal(user, before), pc.greater_equal(item, other))
+    return bool(pc.all(pc.or_(pc.greater(user, before), within), min_count=0).as_py())
+
+
 def fusion(lists: Lists) -> Floats:
     """Reciprocal-rank fusion of all sources per row: robust, needs no training, knows no scales."""
     ranks = np.array([lists.column(f"{source}_rank") for source in SOURCES])
@@ -106,7 +116,10 @@ def fusion(lists: Lists) -> Floats:
 
 def features(lists: Lists) -> NDArray[np.float32]:
     """(rows, len(NAMES)); NaN where there is no value, which the trees treat as a direction of its own."""
-    return np.column_stack([np.asarray(column, dtype=np.float32) for column in _columns(lists)])
+    values = np.empty((lists.table.num_rows, len(NAMES)), dtype=np.float32)
+    for place, column in enumerate(_columns(lists)):
+        values[:, place] = column
+    return values
 
 
 def _columns(lists: Lists) -> Iterator[NDArray[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
+from scipy.sparse import csr_matrix
 
 from ray_tasks.interactions.rows import Ints, steady, top_k
 from ray_tasks.interactions.windows import Log
@@ -60,7 +61,7 @@ def fit_ease(together: Cooccurrence, l2: float) -> NDArray[np.float32]:
     if failed or failed_too:
         raise np.linalg.LinAlgError(f"co-occurrence plus l2={l2} is not positive definite")
     _mirror(inverse)
-    weights = (inverse / -np.diag(inverse)).astype(np.float32)
+    weights = (inverse / -np.diag(inverse)).astype(np.float32, copy=False)
     np.fill_diagonal(weights, 0)
     return weights
 
@@ -83,14 +84,25 @@ def _mirror(lower: NDArray[np.floating[Any]], block: int = 1_000) -> None:
         square[:] = np.tril(square) + np.tril(square, -1).T
 
 
-def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int) -> NDArray[np.float32]:
-    """Cosine of co-occurrence with `shrinkage` in the denominator, each item's strongest `neighbours` kept."""
-    users = np.diag(together.counts)
-    cosine = np.asarray(together.counts / (np.sqrt(np.outer(users, users)) + shrinkage), dtype=np.float32)
-    np.fill_diagonal(cosine, 0)
-    nearest = top_k(steady(cosine), neighbours)
-    kept = np.zeros_like(cosine)
-    rows = np.repeat(np.arange(len(nearest)), nearest.shape[1])[nearest.ravel() >= 0]
-    columns = nearest.ravel()[nearest.ravel() >= 0]
-    kept[columns, rows] = cosine[columns, rows]
-    return kept
+def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int, block: int = 1_000) -> "csr_matrix[Any]":
+    """Cosine of co-occurrence with `shrinkage` in the denominator, each item's strongest `neighbours` kept.
+
+    Column i holds the neighbours of i; the cosines of `block` items with all others are held at once.
+    """
+    users, n_core = np.diag(together.counts), len(together.core)
+    item, neighbour, weight = [], [], []
+    for start in range(0, n_core, block):
+        counts = together.counts[start : start + block]
+        cosine = np.asarray(counts / (np.sqrt(np.outer(users[start : start + block], users)) + shrinkage), np.float32)
+        cosine[np.arange(len(cosine)), start + np.arange(len(cosine))] = 0
+        nearest = top_k(steady(cosine), neighbours)
+        row, place = np.nonzero(nearest >= 0)
+        item.append(start + row)
+        neighbour.append(nearest[row, place])
+        weight.append(cosine[row, neighbour[-1]])
+    if not n_core:
+        return csr_matrix(together.counts)
+    pairs = (np.concatenate(neighbour), np.concatenate(item))
+    found = csr_matrix((np.concatenate(weight), pairs), shape=(n_core, n_core))
+    found.eliminate_zeros()
+    return found

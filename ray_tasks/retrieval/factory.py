@@ -28,6 +28,9 @@ from schemas.config import Candidates
 Parameters = dict[str, float]
 Grids = Mapping[str, Sequence[float]]
 
+FROM_COUNTS = ("ease", "item_item", "transitions", "ease_text")
+"""Sources over the catalogue's core, by who took what together."""
+
 
 @dataclass(frozen=True)
 class SourceFactory:
@@ -52,6 +55,13 @@ class SourceFactory:
     def together(self) -> Cooccurrence:
         """Co-occurrence counts of the log."""
         return Cooccurrence.count(self.known, self.settings.max_core_items)
+
+    def shared(self) -> "SourceFactory":
+        """Itself, with what sources share computed, so that workers find it there."""
+        if set(FROM_COUNTS) & set(self.settings.used):
+            _ = self.together
+        _ = self.histories
+        return self
 
     def fit(self, name: str, parameters: Parameters) -> CandidateSource:
         """A source by name with its parameters."""

@@ -26,6 +26,7 @@ def fit_regularised_ease(
     if not len(together.core):
         return together.counts
     of_core: Any = words[together.core]
-    alike = (of_core @ of_core.T).toarray() if words.nnz else 0.0
-    gram = together.counts + np.float32(weight) * np.asarray(alike, dtype=np.float32)
+    gram = np.asarray((of_core @ of_core.T).toarray(), dtype=np.float32)
+    gram *= np.float32(weight)
+    gram += together.counts
     return fit_ease(Cooccurrence(together.core, gram, together.n_items), l2)

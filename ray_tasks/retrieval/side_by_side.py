@@ -65,7 +65,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task, most = ray.put((factory, catalogue)), one_core_task(_tuned), int(_cores())
+    shared, task, most = ray.put((factory.shared(), catalogue)), one_core_task(_tuned), int(_cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -90,7 +90,7 @@ def each_fitted(
     """What `work` makes of every model, where it was fitted: a source with its parameters, inside a Ray session."""
     import ray
 
-    shared, task = ray.put((factory, work)), one_core_task(_fitted)
+    shared, task = ray.put((factory.shared(), work)), one_core_task(_fitted)
     found = {name: task.remote(shared, *models[name]) for name in sorted(models, key=lambda one: _turn(models[one][0]))}
     return dict(zip(models, ray.get([found[name] for name in models]), strict=True))
 

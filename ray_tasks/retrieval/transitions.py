@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from ray_tasks.interactions.rows import Ints, Rows, steady
 
 
-def fit_transitions(histories: Rows, core: Ints, steps: int) -> NDArray[np.float32]:
+def fit_transitions(histories: Rows, core: Ints, steps: int) -> "csr_matrix[Any]":
     """How much item j in a history speaks for i next, (core, core): 1/d for each user who took i d steps after j.
 
     `histories` hold each user's distinct items, most recent first; `steps` is the largest d; `core` are the positions
@@ -25,5 +24,6 @@ def fit_transitions(histories: Rows, core: Ints, steps: int) -> NDArray[np.float
         followed = (user[:-step] == user[step:]) & (later >= 0) & (earlier >= 0)
         pairs = (earlier[followed], later[followed])
         total = total + csr_matrix((np.full(followed.sum(), 1 / step), pairs), shape=total.shape)
-    found = total.toarray()
-    return steady(found / np.sqrt(np.maximum(found.sum(axis=1, keepdims=True), 1)))
+    strength = np.sqrt(np.maximum(np.asarray(total.sum(axis=1)).ravel(), 1))
+    weights = steady(total.data / np.repeat(strength, np.diff(total.indptr)))
+    return csr_matrix((weights, total.indices, total.indptr), shape=total.shape)

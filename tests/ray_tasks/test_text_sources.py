@@ -73,6 +73,19 @@ def test_a_users_factors_solve_the_ridge_regression_of_the_whole_row():
         assert np.allclose(found[row], np.linalg.solve(left, others.T @ wanted[row]), atol=1e-5)
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32), st.sampled_from([0.003, 1.0]), st.sampled_from([0.0, 0.1, 1.0]))
+def test_rows_of_any_length_are_solved_exactly(seed, l2, unobserved):
+    chance = np.random.default_rng(seed)
+    others = chance.normal(size=(30, 4)).astype(np.float32)
+    wanted = chance.random((12, 30)) * (chance.random((12, 30)) < np.linspace(0, 1, 12)[:, None])  # 0 to 30 observed
+    found = solve(csr_matrix(wanted.astype(np.float32)), others, unobserved, l2)
+    for row, weights in zip(found, wanted, strict=True):
+        strength = l2 * (weights.sum() + unobserved * 30) + 1e-12  # who observed nothing has 0 on the right
+        left = others.T @ np.diag(weights + unobserved) @ others + strength * np.eye(4)
+        assert np.allclose(row, np.linalg.solve(left, others.T @ weights), rtol=1e-3, atol=1e-4)
+
+
 def test_factors_find_the_two_groups_of_a_log_and_a_seed_gives_the_same():
     groups = [[0, 1, 2, 3], [4, 5, 6, 7]]
     histories = rows(*[[item for item in groups[user % 2] if item % 4 != user // 2 % 4] for user in range(24)])
