@@ -147,7 +147,10 @@ def _column(frame: pd.DataFrame, path: Path, name: str, given: Mapping[str, str]
 
 
 def _events(frame: pd.DataFrame, names: Mapping[str, str], path: Path) -> pd.DataFrame:
-    """user_id, item_id (strings) and time (microseconds), in the order of time, ties as in the file."""
+    """user_id, item_id (strings) and time (microseconds), in the order of time, ties as in the file.
+
+    What came at the same time is moved a microsecond apart: everything that asks what came before sees one order.
+    """
     frame = frame[list(names.values())].dropna()
     if not len(frame):
         raise SourceError(f"{path}: no row with a user, an item and a time")
@@ -161,7 +164,9 @@ def _events(frame: pd.DataFrame, names: Mapping[str, str], path: Path) -> pd.Dat
     table = pd.DataFrame(
         {"user_id": frame[names["user_id"]].astype(str), "item_id": frame[names["item_id"]].astype(str), "time": micros}
     )
-    return table.sort_values("time", kind="stable", ignore_index=True)
+    table = table.sort_values("time", kind="stable", ignore_index=True)
+    turn = np.arange(len(table))
+    return table.assign(time=np.maximum.accumulate(table["time"].to_numpy() - turn) + turn)
 
 
 def _log(table: pd.DataFrame, item_ids: "pd.Index[Any]") -> Log:

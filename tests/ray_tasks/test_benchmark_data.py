@@ -38,7 +38,7 @@ def test_columns_are_found_and_events_keep_the_order_of_the_file_where_times_tie
     data = load(folder)
     named = [(data.log.user_ids[u], data.log.item_ids[i]) for u, i in zip(data.log.user, data.log.item, strict=True)]
     assert named == [("1", "10"), ("1", "30"), ("2", "10"), ("2", "20")]
-    assert data.log.time.tolist() == [100_000_000, 200_000_000, 300_000_000, 300_000_000]
+    assert data.log.time.tolist() == [100_000_000, 200_000_000, 300_000_000, 300_000_001]
     assert data.log.item_ids.tolist() == ["10", "20", "30"]  # 30 is in no catalogue, but was taken
     assert data.titles == ("First", "Second", "")
     assert data.documents[0] == "First. Drama, War. sea, ship"
@@ -60,7 +60,19 @@ def test_seconds_milliseconds_and_microseconds_are_told_apart(folder, unit):
     EVENTS.assign(timestamp=EVENTS["timestamp"] + now).eval(f"timestamp = timestamp * {unit}").to_csv(
         folder / "ratings.csv", index=False
     )
-    assert load(folder).log.time.tolist() == [(now + s) * 1_000_000 for s in (100, 200, 300, 300)]
+    expected = [(now + s) * 1_000_000 for s in (100, 200, 300, 300)]
+    assert load(folder).log.time.tolist() == [*expected[:3], expected[3] + 1]
+
+
+def test_histories_hold_what_came_at_the_same_time_in_the_order_of_the_file(folder):
+    items = [30, 10, 20]  # neither ascending nor descending
+    EVENTS.head(3).assign(userId=1, movieId=items, timestamp=[500, 500, 500]).to_csv(
+        folder / "ratings.csv", index=False
+    )
+    log = load(folder).log
+    latest_first = log.item_ids[log.histories()[0]].tolist()
+    assert latest_first == ["20", "10", "30"]
+    assert [log.item_ids[i] for i in window(leave_last_out(log), "test").targets.items] == ["20"]
 
 
 def test_dates_are_read_as_utc(folder):
