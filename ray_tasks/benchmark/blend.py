@@ -116,7 +116,7 @@ def learn_blends(
     """A blend for each variant's sources, side by side, inside a Ray session."""
     import ray
 
-    task, known = one_core_task(learn_blend), ray.put(lists)
+    task, known = one_core_task(learn_blend, ends_worker=True), ray.put(lists)
     seen = ray.put(view)
     found = [task.remote(known, seen, sources, settings, names, seed) for sources in variants.values()]
     return dict(zip(variants, ray.get(found), strict=True))

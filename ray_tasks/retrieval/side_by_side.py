@@ -106,11 +106,14 @@ def _cores() -> float:
     return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
 
 
-def one_core_task(function: Any) -> Any:
-    """A function as a Ray task; as many of them as there are cores take all of a local cluster's CPUs."""
+def one_core_task(function: Any, *, ends_worker: bool = False) -> Any:
+    """A function as a Ray task; as many of them as there are cores take all of a local cluster's CPUs.
+
+    `ends_worker` is for few and large ones: a worker that goes on keeps gigabytes that it may never need again.
+    """
     import ray
 
-    return ray.remote(num_cpus=min(1.5, 1 + 1 / _cores()))(function)
+    return ray.remote(num_cpus=min(1.5, 1 + 1 / _cores()), max_calls=int(ends_worker))(function)
 
 
 def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:
