@@ -90,6 +90,8 @@ def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int, blo
     Column i holds the neighbours of i; the cosines of `block` items with all others are held at once.
     """
     users, n_core = np.diag(together.counts), len(together.core)
+    if not n_core:
+        return csr_matrix(together.counts)  # nothing to learn from
     item, neighbour, weight = [], [], []
     for start in range(0, n_core, block):
         counts = together.counts[start : start + block]
@@ -100,8 +102,6 @@ def fit_item_item(together: Cooccurrence, shrinkage: float, neighbours: int, blo
         item.append(start + row)
         neighbour.append(nearest[row, place])
         weight.append(cosine[row, neighbour[-1]])
-    if not n_core:
-        return csr_matrix(together.counts)
     pairs = (np.concatenate(neighbour), np.concatenate(item))
     found = csr_matrix((np.concatenate(weight), pairs), shape=(n_core, n_core))
     found.eliminate_zeros()
