@@ -99,35 +99,31 @@ def only(lists: Lists, sources: tuple[str, ...]) -> Lists:
     return Lists.of(table)
 
 
-def labelled_lists(blocks: ScoredBlocks, folder: Path) -> Lists:
-    """The candidates of a window's users, written block by block below `folder`."""
-    write_blocks(blocks, str(folder))
-    return Lists.of(ds.dataset(str(folder)).to_table())
-
-
 def learn_blends(
-    lists: Lists,
+    folder: Path,
     view: Window,
     variants: Mapping[str, tuple[str, ...]],
     settings: Ranking,
     names: tuple[str, ...],
     seed: int,
 ) -> dict[str, Blend]:
-    """A blend for each variant's sources, side by side, inside a Ray session."""
+    """A blend for each variant's sources, side by side, inside a Ray session; the candidates lie in `folder`.
+
+    Each worker reads them itself: sent through the object store, they would be held there and by the sender as well.
+    """
     import ray
 
-    task, known = one_core_task(learn_blend, ends_worker=True), ray.put(lists)
-    seen = ray.put(view)
-    found = [task.remote(known, seen, sources, settings, names, seed) for sources in variants.values()]
+    task, seen = one_core_task(learn_blend, ends_worker=True), ray.put(view)
+    found = [task.remote(folder, seen, sources, settings, names, seed) for sources in variants.values()]
     return dict(zip(variants, ray.get(found), strict=True))
 
 
 def learn_blend(
-    lists: Lists, view: Window, sources: tuple[str, ...], settings: Ranking, names: tuple[str, ...], seed: int
+    folder: Path, view: Window, sources: tuple[str, ...], settings: Ranking, names: tuple[str, ...], seed: int
 ) -> Blend:
     """Train a ranker on what some sources say of the validation users' candidates."""
     assert view.targets is not None
-    known = only(lists, sources)
+    known = only(Lists.of(ds.dataset(str(folder)).to_table()), sources)
     rows = np.searchsorted(view.user_ids, known.user_ids)
     learnt = fit(known, view.targets.take(rows), view.log.item_ids, settings, seed, names)
     unseen = np.full((len(view.user_ids), K), -1, dtype=np.int64)

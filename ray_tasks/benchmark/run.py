@@ -13,7 +13,6 @@ from ray_tasks.benchmark.blend import (
     Blend,
     RankedBlocks,
     filled,
-    labelled_lists,
     learn_blends,
     learners,
     popular_lists,
@@ -30,6 +29,7 @@ from ray_tasks.benchmark.rerank import Plan, Ranked, rerank
 from ray_tasks.benchmark.settings import BASELINES, CANDIDATES, DOCUMENTS, NO_TEXT, RANKING, UNWEIGHTED, WHOLE, blends
 from ray_tasks.interactions.metrics import hits, ndcg
 from ray_tasks.interactions.rows import Floats, Ints
+from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.interactions.windows import Log, Window, window
 from ray_tasks.ranker.features import DATED, NAMES
 from ray_tasks.ray_session import ray_session
@@ -107,9 +107,10 @@ class Comparison:
             users = learners(restrict(view, allowed), self.ranking.training_users, self.seed)
             with self.timed("learn"):
                 blocks = ScoredBlocks.of(users, fitted, self.candidates, allowed)
-                lists = labelled_lists(blocks, self.scratch(f"candidates-{name}"))
+                folder = self.scratch(f"candidates-{name}")
+                write_blocks(blocks, str(folder))
                 variants = blends(self.candidates.used)
-                learnt[name] = learn_blends(lists, users, variants, self.ranking, self.features, self.seed)
+                learnt[name] = learn_blends(folder, users, variants, self.ranking, self.features, self.seed)
                 self.validated[name] = Ranked(users, learnt[name][WHOLE].unseen)
         return tuned, learnt
 

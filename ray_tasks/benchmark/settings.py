@@ -35,7 +35,7 @@ CANDIDATES = Candidates(
     tuning_users=3_000,
     history_half_life=(0, 0.5, 1, 3, 10, 30, 100),
 )
-RANKING = Ranking(training_users=6_000, trees=150)
+RANKING = Ranking(training_users=10_000, trees=150)
 
 
 def blends(sources: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -164,7 +164,10 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
             return x + self.dropout(self.perceptron(self.norms[1](x))), (key[:, 0], value[:, 0])
 
     class Decoder(nn.Module):
-        """Codes (users, beams, n) and their items' places to what is said of the next; and each block's past."""
+        """Codes (users, beams, n) and their items' places to what is said of the next; and each block's past.
+
+        Places are counted back from the item that is written, which is at 0, as its history is always asked.
+        """
 
         def __init__(self) -> None:
             super().__init__()
@@ -217,16 +220,16 @@ def beam_search(decoder: Any, trie: Trie, items: Ints, lengths: "Tensor", beams:
     import torch
 
     users, depth = len(items), trie.depth
-    places = torch.arange(items.shape[1]).repeat_interleave(depth)
+    places = (lengths[:, None] - torch.arange(items.shape[1])).clamp(min=0).repeat_interleave(depth, dim=1)
     codes = torch.from_numpy(np.maximum(trie.codes[items], 0).reshape(users, 1, -1))
-    hidden, kept = decoder(codes, places)
-    past = kept, torch.arange(len(places)) < depth * lengths[:, None]
+    hidden, kept = decoder(codes, places[:, None])
+    past = kept, torch.arange(codes.shape[2]) < depth * lengths[:, None]
     hidden = hidden[torch.arange(users), :, depth * lengths - 1]
     nodes, total = torch.zeros(users, 1, dtype=torch.long), torch.zeros(users, 1, dtype=torch.float64)
     path = torch.zeros(users, 1, 0, dtype=torch.long)
     for level in range(depth):
         if level:
-            hidden = decoder(path, lengths[:, None, None], past)[0][:, :, -1]
+            hidden = decoder(path, torch.zeros_like(path), past)[0][:, :, -1]
         chances = total[:, :, None] + decoder.log_chances(hidden, level, nodes)
         total, chosen = _best(chances.flatten(1), beams)
         beam, code = chosen // chances.shape[2], chosen % chances.shape[2]
@@ -275,7 +278,9 @@ def _loss(decoder: Any, trie: Trie, batch: list[Ints]) -> "Tensor":
     for row, piece in enumerate(batch):
         items[row, : len(piece)], real[row, : len(piece) - 1] = piece, True
     codes, nodes = torch.from_numpy(trie.codes[items]), torch.from_numpy(trie.nodes[items[:, 1:][real]])
-    hidden = decoder(codes.flatten(1)[:, None], torch.arange(longest).repeat_interleave(trie.depth))[0]
+    back = torch.tensor([len(piece) - 1 for piece in batch])[:, None] - torch.arange(longest)
+    places = back.clamp(min=0).repeat_interleave(trie.depth, dim=1)
+    hidden = decoder(codes.flatten(1)[:, None], places[:, None])[0]
     hidden, wanted = hidden.view(*codes.shape, -1), codes[:, 1:][torch.from_numpy(real)]
     asked = torch.cat([hidden[:, :-1, -1:], hidden[:, 1:, :-1]], dim=2)[torch.from_numpy(real)]
     parts = [

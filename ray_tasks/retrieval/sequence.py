@@ -45,9 +45,9 @@ class SequenceSettings:
     item_dropout: float = 0.1
     epochs: int = 20
     most_tokens: int = 8_000_000
-    batch_tokens: int = 2_048
+    batch_tokens: int = 512
     negatives: int = 512
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-4
 
     def on(self, tokens: int) -> "SequenceSettings":
@@ -96,7 +96,8 @@ class SequenceSource:
             ids[row, : len(items)], length[row] = items[::-1], len(items)
         with torch.inference_mode():
             vectors = torch.from_numpy(self.items[ids][:, :, :-1].copy())
-            hidden = self._encoder(vectors)[torch.arange(len(ids)), torch.from_numpy(length - 1)]
+            last = torch.from_numpy(length) - 1
+            hidden = self._encoder(vectors, last)[torch.arange(len(ids)), last]
         return np.asarray(np.round(hidden.numpy()[: len(latest)], 5))
 
     @cached_property
@@ -146,12 +147,19 @@ def batches(pieces: list[Ints], tokens: int, chance: np.random.Generator) -> Ite
 
 
 def make_encoder(settings: SequenceSettings) -> Any:
-    """A module from vectors (users, places, width), oldest first, to what each place says of the next."""
+    """A module from vectors (users, places, width), oldest first, to what each place says of the next.
+
+    Its second argument, (users,), is the place of each one's latest item; what follows it is padding.
+    """
     import torch
     from torch import nn
 
     class Encoder(nn.Module):
-        """Blocks of causal attention, normalised before each part; places are counted from the oldest item read."""
+        """Blocks of causal attention, normalised before each part; places are counted back from the latest item read.
+
+        What comes after a history is asked at its latest item: counted so, that is one place, and what it has learnt
+        comes from the ends of histories, whatever their lengths.
+        """
 
         def __init__(self) -> None:
             super().__init__()
@@ -169,10 +177,11 @@ def make_encoder(settings: SequenceSettings) -> Any:
             self.norm = nn.LayerNorm(settings.width)
             self.dropout = nn.Dropout(settings.dropout)
 
-        def forward(self, vectors: "Tensor") -> "Tensor":
+        def forward(self, vectors: "Tensor", last: "Tensor") -> "Tensor":
             n = vectors.shape[1]
             mask = nn.Transformer.generate_square_subsequent_mask(n)
-            hidden = self.dropout(vectors * math.sqrt(settings.width) + self.places[:n])
+            places = self.places[(last[:, None] - torch.arange(n)).clamp(min=0)]
+            hidden = self.dropout(vectors * math.sqrt(settings.width) + places)
             found: Tensor = self.norm(self.blocks(hidden, mask=mask, is_causal=True))
             return found
 
@@ -239,6 +248,7 @@ def _loss(encoder: Any, catalogue: _Catalogue, batch: list[Ints], negatives: Int
 
     longest = max(map(len, batch)) - 1
     ids, real = np.zeros((len(batch), longest + 1), np.int64), np.zeros((len(batch), longest), bool)
+    last = torch.tensor([len(piece) - 2 for piece in batch])
     for row, piece in enumerate(batch):
         ids[row, : len(piece)], real[row, : len(piece) - 1] = piece, True
     # Vectors are made once for each distinct item of the batch, not once for each of its places.
@@ -247,7 +257,7 @@ def _loss(encoder: Any, catalogue: _Catalogue, batch: list[Ints], negatives: Int
     vectors = catalogue.vectors(known, train=True)
     offset = catalogue.bias[known] - catalogue.log_chance[known]
     drawn = torch.from_numpy(place[ids.size :])
-    hidden = encoder(vectors[at[:, :-1]])[torch.from_numpy(real)]
+    hidden = encoder(vectors[at[:, :-1]], last)[torch.from_numpy(real)]
     target = at[:, 1:][torch.from_numpy(real)]
     positive = (hidden * vectors[target]).sum(dim=1) + offset[target]
     return sampled_softmax(positive, hidden @ vectors[drawn].T + offset[drawn], target[:, None] == drawn[None, :])

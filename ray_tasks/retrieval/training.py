@@ -65,7 +65,7 @@ def train(
 
     decayed, plain = ([p for p in parameters if (p.dim() > 1) == matrix] for matrix in (True, False))
     groups = [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate)
+    optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule.share)
     started = time.monotonic()
     for epoch in range(1, schedule.epochs + 1):

@@ -74,8 +74,8 @@ def fit_plainly(factory, models, work):
     return {name: work(factory.fit(*model)) for name, model in models.items()}
 
 
-def learn_plainly(lists, view, variants, *settings):
-    return {name: blend.learn_blend(lists, view, sources, *settings) for name, sources in variants.items()}
+def learn_plainly(folder, view, variants, *settings):
+    return {name: blend.learn_blend(folder, view, sources, *settings) for name, sources in variants.items()}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,8 @@ def done(tmp_path_factory):
         patch.setattr(side_by_side, "each_fitted", fit_plainly)
         patch.setattr(run, "each_fitted", fit_plainly)
         patch.setattr(run, "learn_blends", learn_plainly)
-        patch.setattr(blend, "write_blocks", write_plainly)
+        for module in (run, blend):
+            patch.setattr(module, "write_blocks", write_plainly)
         for module in (run, benchmark_ranking):
             patch.setattr(module, "ray_session", nullcontext)
         records = [run_task(config) for _ in range(2)]
