@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, steady
+from ray_tasks.retrieval.causal import make_block, make_dropout
 from ray_tasks.retrieval.collaborative import collaborative_vectors
 from ray_tasks.retrieval.semantic_ids import Trie, semantic_ids
 from ray_tasks.retrieval.sequence import batches, sequences
@@ -145,24 +146,6 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
     starts = torch.tensor(np.concatenate([[0], np.cumsum(trie.sizes)]))
     allowed = [torch.from_numpy(table >= 0) for table in trie.children]
 
-    class Block(nn.Module):
-        """Attention and a perceptron, each normalised first."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            width = settings.width
-            self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
-            self.split, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
-            self.perceptron = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-            self.dropout = nn.Dropout(settings.dropout)
-
-        def forward(self, x: "Tensor", past: Any) -> tuple["Tensor", Any]:
-            parts = self.split(self.norms[0](x)).unflatten(-1, (3, settings.heads, -1)).transpose(2, 4)
-            query, key, value = parts.unbind(3)
-            mixed = _attention(query, key, value, past).transpose(2, 3).flatten(3)
-            x = x + self.dropout(self.merge(mixed))
-            return x + self.dropout(self.perceptron(self.norms[1](x))), (key[:, 0], value[:, 0])
-
     class Decoder(nn.Module):
         """Codes (users, beams, n) and their items' places to what is said of the next; and each block's past.
 
@@ -174,8 +157,9 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
             self.codes = nn.Parameter(torch.randn(int(starts[-1]), settings.width) * 0.02)
             self.bias = nn.Parameter(torch.zeros(int(starts[-1])))
             self.places = nn.Parameter(torch.randn(settings.longest + 1, settings.width) * 0.02)
-            self.blocks = nn.ModuleList([Block() for _ in range(settings.layers)])
-            self.norm, self.dropout = nn.LayerNorm(settings.width), nn.Dropout(settings.dropout)
+            sizes = settings.width, settings.heads, 4 * settings.width, settings.dropout
+            self.blocks = nn.ModuleList([make_block(*sizes) for _ in range(settings.layers)])
+            self.norm, self.dropout = nn.LayerNorm(settings.width), make_dropout(settings.dropout)
 
         def forward(self, codes: "Tensor", places: "Tensor", past: Any = None) -> tuple["Tensor", Any]:
             levels = torch.arange(codes.shape[-1]) % trie.depth
@@ -193,23 +177,6 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
             return logits.masked_fill(~allowed[level][nodes], -math.inf).log_softmax(dim=-1)
 
     return Decoder()
-
-
-def _attention(query: "Tensor", key: "Tensor", value: "Tensor", past: Any) -> "Tensor":
-    """Causal attention, (users, beams, heads, n, size), also to a past that all beams of a user share.
-
-    `past`: keys and values (users, heads, m, size) and which of the m are real (users, m).
-    """
-    import torch
-
-    if past is None:
-        return torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-    keys, values, real = past
-    n = query.shape[-2]
-    near = (query @ key.mT).masked_fill(~torch.ones(n, n, dtype=torch.bool).tril(), -math.inf)
-    far = torch.einsum("ubhqe,uhke->ubhqk", query, keys).masked_fill(~real[:, None, None, None], -math.inf)
-    weights = (torch.cat([far, near], dim=-1) / math.sqrt(query.shape[-1])).softmax(dim=-1)
-    return torch.einsum("ubhqk,uhke->ubhqe", weights[..., :-n], values) + weights[..., -n:] @ value
 
 
 def beam_search(decoder: Any, trie: Trie, items: Ints, lengths: "Tensor", beams: int) -> tuple["Tensor", "Tensor"]:

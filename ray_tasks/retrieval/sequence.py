@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, plain_product, steady
+from ray_tasks.retrieval.causal import make_block, make_dropout
 from ray_tasks.retrieval.text_similarity import Vectors
 from ray_tasks.retrieval.training import Negatives, Schedule, passes, reproducible, sampled_softmax, train
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MANY_PASSES = 20
-"""Passes over the log after which a model without dropout knows it by heart."""
+OFTEN = 50
+"""Events per item up to which a model needs all of its dropout; the more there are, the less is there to hold back."""
 SCORED_TOGETHER = 128
 """Users scored in one pass, always of this shape: what a user gets must not depend on who else is asked about."""
 
@@ -32,12 +33,12 @@ class SequenceSettings:
     """Sizes and training.
 
     `longest`: latest history items read; `epochs`: passes over the log, fewer where they would take more than
-    `most_tokens` history items; `batch_tokens`: history items per step; `dropout` is that of MANY_PASSES passes or
-    more, fewer have less; `item_dropout`: share of training in which an item's own vector is left out, so that its text
+    `most_tokens` history items; `batch_tokens`: history items per step; `dropout` is that of a log with OFTEN events
+    per item or fewer; `item_dropout`: share of training in which an item's own vector is left out, so that its text
     alone works too.
     """
 
-    width: int = 64
+    width: int = 96
     layers: int = 2
     heads: int = 2
     longest: int = 100
@@ -50,10 +51,10 @@ class SequenceSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
 
-    def on(self, tokens: int) -> "SequenceSettings":
-        """For a log of so many history items: the passes that the budget allows, with dropout in proportion to them."""
-        epochs = passes(self.epochs, self.most_tokens, tokens)
-        return replace(self, epochs=epochs, dropout=self.dropout * min(1.0, epochs / MANY_PASSES))
+    def on(self, tokens: int, items: int) -> "SequenceSettings":
+        """For a log of so many events of so many items: passes within the budget, and less dropout if it is dense."""
+        dropout = self.dropout * min(1.0, OFTEN * items / max(tokens, 1))
+        return replace(self, epochs=passes(self.epochs, self.most_tokens, tokens), dropout=dropout)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def fit_sequence(
     """Train on everybody's history; `vectors` (items, dimensions) are unit text vectors, zeros for no text, or None."""
     counts = np.bincount(histories.items, minlength=n_items)
     pieces = sequences(histories, settings.longest + 1)
-    settings = settings.on(sum(len(piece) - 1 for piece in pieces))
+    settings = settings.on(sum(len(piece) - 1 for piece in pieces), int((counts > 0).sum()))
     with reproducible(seed):
         encoder, catalogue = make_encoder(settings), _Catalogue(counts, vectors, settings)
         _train(encoder, catalogue, pieces, settings, np.random.default_rng(seed))
@@ -163,26 +164,18 @@ def make_encoder(settings: SequenceSettings) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            layer = nn.TransformerEncoderLayer(
-                settings.width,
-                settings.heads,
-                2 * settings.width,
-                settings.dropout,
-                activation="gelu",
-                batch_first=True,
-                norm_first=True,
-            )
             self.places = nn.Parameter(torch.randn(settings.longest, settings.width) * 0.02)
-            self.blocks = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
+            sizes = settings.width, settings.heads, 2 * settings.width, settings.dropout
+            self.blocks = nn.ModuleList([make_block(*sizes) for _ in range(settings.layers)])
             self.norm = nn.LayerNorm(settings.width)
-            self.dropout = nn.Dropout(settings.dropout)
+            self.dropout = make_dropout(settings.dropout)
 
         def forward(self, vectors: "Tensor", last: "Tensor") -> "Tensor":
-            n = vectors.shape[1]
-            mask = nn.Transformer.generate_square_subsequent_mask(n)
-            places = self.places[(last[:, None] - torch.arange(n)).clamp(min=0)]
-            hidden = self.dropout(vectors * math.sqrt(settings.width) + places)
-            found: Tensor = self.norm(self.blocks(hidden, mask=mask, is_causal=True))
+            places = self.places[(last[:, None] - torch.arange(vectors.shape[1])).clamp(min=0)]
+            hidden = self.dropout(vectors * math.sqrt(settings.width) + places)[:, None]
+            for block in self.blocks:
+                hidden, _ = block(hidden)
+            found: Tensor = self.norm(hidden[:, 0])
             return found
 
     return Encoder()

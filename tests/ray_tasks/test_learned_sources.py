@@ -13,7 +13,7 @@ from ray_tasks.interactions.rows import Rows
 from ray_tasks.retrieval.collaborative import unit
 from ray_tasks.retrieval.graph import fit_graph
 from ray_tasks.retrieval.new_items import fit_new_items
-from ray_tasks.retrieval.sequence import SequenceSettings, batches, fit_sequence, sequences
+from ray_tasks.retrieval.sequence import OFTEN, SequenceSettings, batches, fit_sequence, sequences
 from ray_tasks.retrieval.text_similarity import TextSimilarity
 from ray_tasks.retrieval.training import Negatives, Schedule
 from ray_tasks.retrieval.two_tower import Pairs, TwoTowerSettings, fit_two_tower
@@ -82,13 +82,10 @@ def test_a_users_scores_do_not_depend_on_the_others_of_the_block(walker, histori
     assert np.array_equal(together, alone, equal_nan=True)
 
 
-def test_a_log_that_is_read_often_is_read_with_more_dropout_and_a_large_one_no_further_than_the_budget():
-    settings = SequenceSettings(epochs=20, dropout=0.5, most_tokens=1_000)
-    small, medium, large = (settings.on(tokens) for tokens in (10, 100, 5_000))
-    assert (small.epochs, small.dropout) == (20, 0.5)
-    assert (medium.epochs, medium.dropout) == (10, 0.25)
-    assert large.epochs == 1
-    assert replace(settings, epochs=60).on(10).dropout == 0.5
+def test_a_dense_log_is_read_with_less_dropout_and_a_large_one_no_further_than_the_budget():
+    settings = SequenceSettings(epochs=20, dropout=0.5, most_tokens=10_000)
+    assert [settings.on(tokens, 4).epochs for tokens in (10, 1_000, 50_000)] == [20, 10, 1]
+    assert [settings.on(tokens, 4).dropout for tokens in (0, 10, OFTEN * 4, OFTEN * 8)] == [0.5, 0.5, 0.5, 0.25]
 
 
 def test_the_same_seed_trains_the_same_model_and_it_survives_a_trip(walker):
