@@ -57,7 +57,7 @@ imports: env ## Import rules between the folders
 	@$(VENV)/bin/lint-imports
 
 unit: assets ## Unit tests
-	@$(PY) -m pytest -m "not night"
+	@$(PY) -m pytest -m "not night" -n logical --dist loadfile
 
 integration: assets ## The whole DAG on a small data set
 	@$(PY) -m pytest -m night
