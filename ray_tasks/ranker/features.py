@@ -1,6 +1,6 @@
 """The ranker's features: what `candidates` holds, and how each score stands within the user's own list."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,11 +114,12 @@ def fusion(lists: Lists) -> Floats:
     return np.nansum(1.0 / (FUSION_DEPTH + ranks), axis=0)
 
 
-def features(lists: Lists) -> NDArray[np.float32]:
-    """(rows, len(NAMES)); NaN where there is no value, which the trees treat as a direction of its own."""
-    values = np.empty((lists.table.num_rows, len(NAMES)), dtype=np.float32)
-    for place, column in enumerate(_columns(lists)):
-        values[:, place] = column
+def features(lists: Lists, names: Sequence[str] = NAMES) -> NDArray[np.float32]:
+    """(rows, len(names)); NaN where there is no value, which the trees treat as a direction of its own."""
+    values = np.empty((lists.table.num_rows, len(names)), dtype=np.float32)
+    for name, column in zip(NAMES, _columns(lists), strict=True):
+        if name in names:
+            values[:, names.index(name)] = column
     return values
 
 

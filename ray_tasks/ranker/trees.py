@@ -37,7 +37,7 @@ class Ranker:
         """A score per row; higher is better. For users without a history see `first_order`."""
         learned = FUSION_WEIGHT * fusion(lists)
         if self.models and len(lists):
-            values = chosen(features(lists), self.names)
+            values = features(lists, self.names)
             learned = learned + np.mean([b.predict(values, num_threads=1) for b in self._boosters], axis=0)
         return np.where(lists.column("user_count") > 0, learned, first_order(lists))
 
@@ -60,7 +60,7 @@ class Ranker:
         """SHAP values of some rows (Lundberg et al. 2020, by LightGBM): the features that moved each score most."""
         if not self.models or not len(rows):
             return [{} for _ in rows]
-        values = chosen(features(lists), self.names)[rows]
+        values = features(lists, self.names)[rows]
         parts = np.mean([b.predict(values, pred_contrib=True, num_threads=1) for b in self._boosters], axis=0)
         return [
             {self.names[i]: round(float(row[i]), 4) for i in np.argsort(-np.abs(row), kind="stable")[:most]}
@@ -78,11 +78,6 @@ def first_order(lists: Lists) -> Floats:
     return np.where(np.isnan(stated), -1 / (1 + popular), stated)
 
 
-def chosen(values: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
-    """The named columns of `features`."""
-    return values if names == NAMES else values[:, [NAMES.index(name) for name in names]]
-
-
 @dataclass(frozen=True)
 class Training:
     """Candidate lists of the validation window as the trees see them, with the named features."""
@@ -97,7 +92,7 @@ class Training:
     def of(cls, lists: Lists, names: tuple[str, ...] = NAMES) -> "Training":
         """Features, starting scores and labels of labelled lists."""
         label = lists.column("label").astype(np.int64)
-        return cls(lists, chosen(features(lists), names), FUSION_WEIGHT * fusion(lists), label, names)
+        return cls(lists, features(lists, names), FUSION_WEIGHT * fusion(lists), label, names)
 
     def booster(self, users: NDArray[np.bool_], settings: Ranking, seed: int) -> Any:
         """An untrained booster on the lists of some users; lists without a hit teach nothing and are left out.
