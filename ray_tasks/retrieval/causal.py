@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-RARER = 256
+PARTS = 256
 """Shares of dropout are told in so many parts: a byte decides."""
+
+
+def counted_back(asked: "Tensor", n: int) -> "Tensor":
+    """(users, n): how far before each user's place that is asked at, (users,), the n places lie; 0 for what follows it.
+
+    What comes after a history is asked at its end: counted so, that is one place, whatever the length, and what it has
+    learnt comes from the ends of histories.
+    """
+    import torch
+
+    return (asked[:, None] - torch.arange(n)).clamp(min=0)
 
 
 def make_block(width: int, heads: int, inner: int, dropout: float) -> Any:
@@ -46,12 +57,12 @@ def make_dropout(share: float) -> Any:
         """See make_dropout."""
 
         def forward(self, x: "Tensor") -> "Tensor":
-            absent = round(share * RARER)
+            absent = round(share * PARTS)
             if not self.training or not absent:
                 return x
             drawn = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
             kept = drawn.view(torch.uint8)[: x.numel()].view(x.shape) >= absent
-            return x * kept * (RARER / (RARER - absent))
+            return x * kept * (PARTS / (PARTS - absent))
 
     return Dropout()
 
@@ -64,10 +75,10 @@ def attention(query: "Tensor", key: "Tensor", value: "Tensor", past: Any) -> "Te
     import torch
 
     if past is None:  # torch has a fast kernel for four dimensions only
-        users = len(query)
+        shape = query.shape[:2]
         query, key, value = (one.flatten(0, 1) for one in (query, key, value))
         mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return mixed.unflatten(0, (users, -1))
+        return mixed.unflatten(0, shape)
     keys, values, real = past
     n = query.shape[-2]
     near = (query @ key.mT).masked_fill(~torch.ones(n, n, dtype=torch.bool).tril(), -math.inf)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, steady
-from ray_tasks.retrieval.causal import make_block, make_dropout
+from ray_tasks.retrieval.causal import counted_back, make_block, make_dropout
 from ray_tasks.retrieval.collaborative import collaborative_vectors
 from ray_tasks.retrieval.semantic_ids import Trie, semantic_ids
 from ray_tasks.retrieval.sequence import batches, sequences
@@ -187,7 +187,7 @@ def beam_search(decoder: Any, trie: Trie, items: Ints, lengths: "Tensor", beams:
     import torch
 
     users, depth = len(items), trie.depth
-    places = (lengths[:, None] - torch.arange(items.shape[1])).clamp(min=0).repeat_interleave(depth, dim=1)
+    places = counted_back(lengths, items.shape[1]).repeat_interleave(depth, dim=1)
     codes = torch.from_numpy(np.maximum(trie.codes[items], 0).reshape(users, 1, -1))
     hidden, kept = decoder(codes, places[:, None])
     past = kept, torch.arange(codes.shape[2]) < depth * lengths[:, None]
@@ -245,8 +245,8 @@ def _loss(decoder: Any, trie: Trie, batch: list[Ints]) -> "Tensor":
     for row, piece in enumerate(batch):
         items[row, : len(piece)], real[row, : len(piece) - 1] = piece, True
     codes, nodes = torch.from_numpy(trie.codes[items]), torch.from_numpy(trie.nodes[items[:, 1:][real]])
-    back = torch.tensor([len(piece) - 1 for piece in batch])[:, None] - torch.arange(longest)
-    places = back.clamp(min=0).repeat_interleave(trie.depth, dim=1)
+    last = torch.tensor([len(piece) - 1 for piece in batch])
+    places = counted_back(last, longest).repeat_interleave(trie.depth, dim=1)
     hidden = decoder(codes.flatten(1)[:, None], places[:, None])[0]
     hidden, wanted = hidden.view(*codes.shape, -1), codes[:, 1:][torch.from_numpy(real)]
     asked = torch.cat([hidden[:, :-1, -1:], hidden[:, 1:, :-1]], dim=2)[torch.from_numpy(real)]

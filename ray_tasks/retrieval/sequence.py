@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, plain_product, steady
-from ray_tasks.retrieval.causal import make_block, make_dropout
+from ray_tasks.retrieval.causal import counted_back, make_block, make_dropout
 from ray_tasks.retrieval.text_similarity import Vectors
 from ray_tasks.retrieval.training import Negatives, Schedule, passes, reproducible, sampled_softmax, train
 
@@ -156,11 +156,7 @@ def make_encoder(settings: SequenceSettings) -> Any:
     from torch import nn
 
     class Encoder(nn.Module):
-        """Blocks of causal attention, normalised before each part; places are counted back from the latest item read.
-
-        What comes after a history is asked at its latest item: counted so, that is one place, and what it has learnt
-        comes from the ends of histories, whatever their lengths.
-        """
+        """Blocks of causal attention, normalised before each part; places are counted back from the latest item."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -171,7 +167,7 @@ def make_encoder(settings: SequenceSettings) -> Any:
             self.dropout = make_dropout(settings.dropout)
 
         def forward(self, vectors: "Tensor", last: "Tensor") -> "Tensor":
-            places = self.places[(last[:, None] - torch.arange(vectors.shape[1])).clamp(min=0)]
+            places = self.places[counted_back(last, vectors.shape[1])]
             hidden = self.dropout(vectors * math.sqrt(settings.width) + places)[:, None]
             for block in self.blocks:
                 hidden, _ = block(hidden)
