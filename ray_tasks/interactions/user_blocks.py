@@ -6,6 +6,7 @@ not at all, and its name says what it was made from: configuration, versions of 
 adds.
 """
 
+import gc
 import hashlib
 import json
 import logging
@@ -89,6 +90,7 @@ def write_blocks(blocks: Blocks, uri: str, files: BlockFiles | None = None) -> N
         write = partial(_write, shared=ray.put(blocks), files=files or BlockFiles(uri))
         numbers = ray.data.range(blocks.count, override_num_blocks=blocks.count)
         numbers.map_batches(write, batch_size=1).materialize()
+        gc.collect()  # a finished dataset is a circle of references, and holds what the blocks share until it is found
 
 
 def _write(batch: Any, shared: Any, files: BlockFiles) -> Any:

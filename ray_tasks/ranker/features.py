@@ -110,8 +110,10 @@ def _is_sorted(table: pa.Table) -> bool:
 
 def fusion(lists: Lists) -> Floats:
     """Reciprocal-rank fusion of all sources per row: robust, needs no training, knows no scales."""
-    ranks = np.array([lists.column(f"{source}_rank") for source in SOURCES])
-    return np.nansum(1.0 / (FUSION_DEPTH + ranks), axis=0)
+    total = np.zeros(lists.table.num_rows)
+    for source in SOURCES:  # one after the other: all at once, they are larger than the candidates
+        total += np.nan_to_num(1.0 / (FUSION_DEPTH + lists.column(f"{source}_rank")))
+    return total
 
 
 def features(lists: Lists, names: Sequence[str] = NAMES) -> NDArray[np.float32]:

@@ -1,17 +1,22 @@
 """Files of blocks: whole or absent, known by what they were made from. The whole of it runs in test_ranking_tasks."""
 
+import gc
+import time
 from dataclasses import dataclass, replace
 from datetime import date
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_tasks.interactions import user_blocks
 from ray_tasks.interactions.user_blocks import BlockFiles, agrees, block_key, finished, put_block
+from ray_tasks.ray_session import ray_session
 from schemas.lake import Lake
 from schemas.stage_files import unpublished_files, write_rows
 from schemas.storage import list_files
@@ -85,3 +90,32 @@ def test_only_what_the_table_does_not_hold_is_left_to_take_over(tmp_path):
     assert len(unpublished_files(lake, third)) == 2
     lake.publish(stages[1], lambda table, files: [], {})
     assert unpublished_files(lake, third) == [f"{stages[0].uri}/part-00000.parquet"]
+
+
+@pytest.mark.ray
+def test_what_blocks_share_is_given_back_when_they_are_written(tmp_path):
+    class Large:
+        count = 2
+
+        def __init__(self):
+            self.shared = np.ones(25_000_000, dtype=np.float32)
+
+        def table(self, number):
+            return pa.table({"sum": [float(self.shared[: number + 1].sum())]})
+
+    def held():
+        return total - ray.available_resources()["object_store_memory"]
+
+    gc.disable()  # the collector comes by of its own accord, but not when gigabytes are waiting
+    try:
+        with ray_session():
+            total = ray.cluster_resources()["object_store_memory"]
+            for number in range(3):
+                user_blocks.write_blocks(Large(), str(tmp_path / str(number)))
+            deadline = time.monotonic() + 30
+            while held() > 1.5 * 100e6 and time.monotonic() < deadline:
+                time.sleep(0.5)
+            assert held() < 1.5 * 100e6
+    finally:
+        gc.enable()
+    assert pq.read_table(tmp_path / "2")["sum"].to_pylist() == [1, 2]
