@@ -1,8 +1,9 @@
-"""Text encoders behind one Protocol: sentence-transformers for nights, a fake for tests."""
+"""Text encoders behind one Protocol: a sentence-transformers model, packed where it can be, and a fake for tests."""
 
 import hashlib
+import logging
 import re
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,8 @@ from ray_tasks.model_files import model_revision, verify_model
 from ray_tasks.ray_session import threads_per_actor
 from schemas.config import Encoder as EncoderConfig
 from schemas.errors import ModelError
+
+log = logging.getLogger("nightrec.embeddings")
 
 Vectors = NDArray[np.float32]
 
@@ -25,21 +28,10 @@ class Encoder(Protocol):
 
 
 class SentenceTransformerEncoder:
-    """A sentence-transformers model on CPU or GPU. Raises ModelError when it cannot be loaded."""
+    """A sentence-transformers model on CPU or GPU, as its library runs it."""
 
-    def __init__(self, config: EncoderConfig) -> None:
-        import torch
-        from sentence_transformers import SentenceTransformer
-
-        verify_model(config.path)
-        torch.set_num_threads(threads_per_actor(config.actors))
-        self.batch_size = config.batch_size
-        try:
-            self.model = SentenceTransformer(
-                config.path, local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"cannot load the encoder from {config.path}: {error}") from error
+    def __init__(self, model: Any, batch_size: int) -> None:
+        self.model, self.batch_size = model, batch_size
 
     def encode(self, texts: list[str]) -> Vectors:
         """See Encoder."""
@@ -64,8 +56,32 @@ class FakeEncoder:
 
 
 def load_encoder(config: EncoderConfig) -> Encoder:
-    """The configured encoder, ready to encode."""
-    return FakeEncoder() if config.backend == "fake" else SentenceTransformerEncoder(config)
+    """The configured encoder, ready to encode. Raises ModelError when it cannot be loaded."""
+    if config.backend == "fake":
+        return FakeEncoder()
+    model = _load(config)
+    if config.backend == "packed":
+        from ray_tasks.packed_bert import PackedBert
+
+        try:
+            return PackedBert(model, config.batch_tokens)
+        except ValueError as reason:
+            log.info("%s is encoded by its own library, with padding: %s", config.model, reason)
+    return SentenceTransformerEncoder(model, config.batch_size)
+
+
+def _load(config: EncoderConfig) -> Any:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    verify_model(config.path)
+    torch.set_num_threads(threads_per_actor(config.actors))
+    try:
+        return SentenceTransformer(
+            config.path, local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"cannot load the encoder from {config.path}: {error}") from error
 
 
 def encoder_revision(config: EncoderConfig) -> str:

@@ -130,12 +130,15 @@ class Vocabulary(Section):
 class Encoder(Section):
     """The text encoder."""
 
-    backend: Literal["sentence-transformers", "fake"] = Field(
-        "sentence-transformers", description="fake: hashed bags of words, for tests only"
+    backend: Literal["packed", "sentence-transformers", "fake"] = Field(
+        "packed",
+        description="packed: BERT models on CPUs without padding, and sentence-transformers for others; fake: hashed "
+        "bags of words, for tests only",
     )
     model: str = Field("all-MiniLM-L6-v2", description="Name, recorded with every vector")
     path: str = Field("${NIGHTREC_ASSETS}/all-minilm-l6-v2", description="Folder with safetensors and tokenizer")
-    batch_size: int = Field(64, ge=1, description="Texts per batch")
+    batch_size: int = Field(64, ge=1, description="Texts per batch of sentence-transformers")
+    batch_tokens: int = Field(4_096, ge=1, description="Tokens multiplied at once by the packed backend")
     actors: int = Field(2, ge=1, description="Ray actors that each load the encoder")
 
 
