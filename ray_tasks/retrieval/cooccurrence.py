@@ -61,7 +61,9 @@ def fit_ease(together: Cooccurrence, l2: float) -> NDArray[np.float32]:
     if failed or failed_too:
         raise np.linalg.LinAlgError(f"co-occurrence plus l2={l2} is not positive definite")
     _mirror(inverse)
-    weights = (inverse / -np.diag(inverse)).astype(np.float32, copy=False)
+    # Symmetric, so that the transpose is the same with its rows together: where columns are, as LAPACK leaves them, a
+    # sparse product copies the whole matrix for every block of users.
+    weights = (inverse.T / -np.diag(inverse)).astype(np.float32, copy=False)
     np.fill_diagonal(weights, 0)
     return weights
 
