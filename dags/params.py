@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import Param
 
 from dags.steps import HOME
-from schemas.config import Candidates, Features, Generator, Ranking
+from schemas.config import Candidates, Features, Generator, Ranking, RunConfig
 from schemas.source_config import Section
 
 CONFIGS = HOME / "infra" / "configs"
@@ -19,6 +19,7 @@ OVERRIDES = {
     "nightly_token_budget": "generator__nightly_token_budget",
     "full_refresh": "generator__full_refresh",
     "max_users": "features__max_users",
+    "recompute": "recompute",
 }
 """Param -> the place in the configuration that it overrides, as `schemas.config.freeze` takes it."""
 
@@ -44,18 +45,13 @@ def night_params() -> dict[str, Param]:
             section="Night",
         ),
         "max_users": _override(Features, "max_users", "Users at most", "Night"),
+        "recompute": _tick(RunConfig, "recompute", "Recompute", "Night"),
         "top_k": _override(Ranking, "top_k", "Recommendations per user", "Recommendations"),
         "candidates_per_source": _override(Candidates, "per_source", "Candidates per source", "Recommendations"),
         "nightly_token_budget": _override(Generator, "nightly_token_budget", "Nightly token budget", "Language model"),
         "llm_model": _override(Generator, "model", "Model", "Language model"),
         "llm_path": _override(Generator, "path", "Model folder", "Language model"),
-        "full_refresh": Param(
-            False,
-            type="boolean",
-            title="Full refresh",
-            description=f"{_property(Generator, 'full_refresh')['description']}. Off: what the file says",
-            section="Language model",
-        ),
+        "full_refresh": _tick(Generator, "full_refresh", "Full refresh", "Language model"),
     }
 
 
@@ -87,6 +83,12 @@ def _override(section: type[Section], name: str, title: str, heading: str) -> Pa
         section=heading,
         **bounds,
     )
+
+
+def _tick(section: type[Section], name: str, title: str, heading: str) -> Param:
+    """A check box for a field of the configuration that is true or false."""
+    told = f"{_property(section, name)['description']}. Off: what the file says"
+    return Param(False, type="boolean", title=title, description=told, section=heading)
 
 
 def _property(section: type[Section], name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 from jobs.frames import read_table, write_stage
 from jobs.session import spark_session
 from schemas.night import Task, night_task, task_arguments
+from schemas.repeat import repeated
 
 log = logging.getLogger("nightrec.evaluation")
 
@@ -25,9 +26,10 @@ GAIN = "decimal(20,15)"
 
 def main() -> None:
     """Run the task."""
-    uri = task_arguments(__doc__ or "")
-    with night_task("evaluation", uri) as task, spark_session("evaluation", task.config) as spark:
-        evaluate(task, spark)
+    with night_task("evaluation", task_arguments(__doc__ or "")) as task:
+        if not repeated(task):
+            with spark_session("evaluation", task.config) as spark:
+                evaluate(task, spark)
 
 
 def evaluate(task: Task, spark: SparkSession) -> None:

@@ -19,6 +19,7 @@ from ray_tasks.retrieval.stated import read_stated
 from ray_tasks.retrieval.tuning import Tuned
 from schemas.config import Candidates, RunConfig
 from schemas.night import night_task, task_arguments
+from schemas.repeat import repeated
 
 log = logging.getLogger("nightrec.candidates")
 
@@ -26,6 +27,8 @@ log = logging.getLogger("nightrec.candidates")
 def main() -> None:
     """Read the pinned tables, tune, score, publish."""
     with night_task("candidates", task_arguments(__doc__ or "")) as task:
+        if repeated(task):
+            return
         known, texts = read_log(task), read_texts(task)
         served, stated = served_users(task, known), read_stated(task, known)
         factors, seed = task.read("item_factors"), task.config.seed

@@ -25,6 +25,7 @@ from ray_tasks.retrieval.source import ItemBasedSource
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments, task_records
+from schemas.repeat import repeated
 from schemas.tables.explanations import EXPLANATIONS
 
 log = logging.getLogger("nightrec.explanations")
@@ -33,6 +34,8 @@ log = logging.getLogger("nightrec.explanations")
 def main() -> None:
     """Read the pinned tables, refit the sources that proposed, explain, publish."""
     with night_task("explanations", task_arguments(__doc__ or "")) as task:
+        if repeated(task):
+            return
         recommended = task.read("recommendations")
         explainer = prepare(task)
         stage = task.stage("explanations")

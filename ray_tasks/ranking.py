@@ -21,7 +21,7 @@ from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
-from ray_tasks.ranker.election import Election, Entry, Terms, elect, settle
+from ray_tasks.ranker.election import Election, Entry, Terms, elect, incumbent, settle
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import ServingModel, fit
 from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, recommendations, source_scores
@@ -36,6 +36,7 @@ from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import Ranking, RunConfig
 from schemas.night import Task, night_task, task_arguments
+from schemas.repeat import recipe, repeated
 
 OFFLINE_LENGTH = 20
 """Places of an offline list: as many as the longest metric (Recall@20) looks at."""
@@ -44,9 +45,12 @@ OFFLINE_LENGTH = 20
 def main() -> None:
     """Read the pinned tables, learn, choose between champion and challenger, rank, publish, register."""
     with night_task("ranking", task_arguments(__doc__ or "")) as task:
-        known, config = read_log(task), task.config
+        config, registry = task.config, RankerRegistry(task.config)
+        if repeated(task, deciding_state(registry)):
+            return
+        known = read_log(task)
         served = served_users(task, known)
-        files, registry = CandidateFiles.of(task.read("candidates")), RankerRegistry(config)
+        files = CandidateFiles.of(task.read("candidates"))
         challenger, election = choose_model(known, files, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, model = config.candidates.block_size, election.model
@@ -62,6 +66,17 @@ def main() -> None:
         shown = partial(example_reasons, files, final, config)
         entry = entry_of(challenger, config, shown(challenger))
         task.counters.update(counters(challenger, settle(registry, election, entry), shown(model)))
+        if (state := deciding_state(registry)) is not None:  # what the next night finds, if nothing changes
+            task.recipe = recipe(config, state)
+
+
+def deciding_state(registry: RankerRegistry) -> str | None:
+    """What decides the lists beside tables, configuration and code: the champion. None if that cannot be told.
+
+    A language model that re-orders lists lies outside as well: its lists are made every night.
+    """
+    config = registry.config
+    return incumbent(registry, Terms.of(config)) if config.ranking.rerank.method == "off" else None
 
 
 def example_reasons(files: CandidateFiles, final: FinalLists, config: RunConfig, model: ServingModel) -> list[Example]:

@@ -374,6 +374,9 @@ class RunConfig(Section):
     lake: str = Field("${NIGHTREC_LAKE}", description="Folder or URI of the Delta tables")
     mlflow_tracking_uri: str = Field("${NIGHTREC_MLFLOW}", description="MLflow tracking store or server")
     seed: int = Field(20_241, description="Seed of everything random")
+    recompute: bool = Field(
+        False, description="Compute every task's rows, also where nothing that decides them has changed"
+    )
     source: Sources
     features: Features = Features()
     vocabulary: Vocabulary = Vocabulary()
@@ -400,8 +403,8 @@ class RunConfig(Section):
 
     @property
     def config_hash(self) -> str:
-        """SHA-256 of everything but the run id: equal for equal nights."""
-        return hashlib.sha256(self.model_dump_json(exclude={"run_id"}).encode()).hexdigest()
+        """SHA-256 of what decides a night's rows: equal for equal nights."""
+        return hashlib.sha256(self.model_dump_json(exclude={"run_id", "recompute"}).encode()).hexdigest()
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:

@@ -1,30 +1,42 @@
 """A hash of a table's rows that does not depend on their order or on how they lie in files."""
 
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+MOMENT = "as_of"
+"""The column that says for which night a row was built: another one every night, whatever the rest of the row."""
+
 
 def content_hash(dataset: ds.Dataset) -> str:
     """Row count and the sum of 64-bit row hashes, as hex; reads batch by batch in bounded memory.
 
-    Summing makes it independent of order; equal rows still count, because the sum does not cancel.
+    Summing makes it independent of order; equal rows still count, because the sum does not cancel. A table with a
+    column `as_of` has that column's hash behind an @: what stands before it is equal on two nights whose rows are.
     """
-    rows, total = 0, 0
+    rows, total, moments = 0, 0, 0
     for batch in dataset.to_batches():
         rows += batch.num_rows
-        total += int(np.add.reduce(_row_hashes(batch), dtype=np.uint64)) if batch.num_rows else 0
-    return f"{rows:x}-{total % 2**64:016x}"
+        total += _sum_of_hashes(batch, [name for name in sorted(batch.schema.names) if name != MOMENT])
+        moments += _sum_of_hashes(batch, [MOMENT]) if MOMENT in batch.schema.names else 0
+    digest = f"{rows:x}-{total % 2**64:016x}"
+    return f"{digest}@{moments % 2**64:016x}" if MOMENT in dataset.schema.names else digest
 
 
-def _row_hashes(batch: pa.RecordBatch) -> "np.ndarray[Any, np.dtype[np.uint64]]":
-    columns = {name: _scalar(batch.column(name)) for name in sorted(batch.schema.names)}
+def undated(digest: str) -> str:
+    """A content hash without what tells the night."""
+    return digest.partition("@")[0]
+
+
+def _sum_of_hashes(batch: pa.RecordBatch, names: list[str]) -> int:
+    if not batch.num_rows:
+        return 0
+    columns = {name: _scalar(batch.column(name)) for name in names}
     hashed = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False, categorize=False)
-    return np.asarray(hashed, dtype=np.uint64)
+    return int(np.add.reduce(np.asarray(hashed, dtype=np.uint64), dtype=np.uint64))
 
 
 def _scalar(column: pa.Array) -> pd.Series:

@@ -68,11 +68,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Published:
-    """A partition as committed. `changed` is False when it already held the same content: nothing was committed."""
+    """A partition as committed; `bytes` are those of its Parquet files.
+
+    `changed` is False when it already held the same content: nothing was committed.
+    """
 
     table: str
     version: int
     rows: int
+    bytes: int
     content_hash: str
     changed: bool
 
@@ -144,12 +148,12 @@ class Lake:
             raise PublishConflict(
                 stage.table.name, stage.run_date.isoformat(), f"expected attempt {stage.expected}, found {found}"
             )
-        rows = sum(counts)
+        rows, size = sum(counts), sum(map(file_size, files))
         if found and self._published_hash(table, application) == digest:
             delete_folder(stage.uri)
-            return Published(stage.table.name, table.version(), rows, digest, changed=False)
+            return Published(stage.table.name, table.version(), rows, size, digest, changed=False)
         version = self._commit(table, stage, files, counts, {**metadata, "content_hash": digest})
-        return Published(stage.table.name, version, rows, digest, changed=True)
+        return Published(stage.table.name, version, rows, size, digest, changed=True)
 
     def _open_or_create(self, table: Table) -> DeltaTable:
         found = self.open(table.name)

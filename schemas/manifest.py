@@ -77,6 +77,12 @@ def read_manifest(lake: str, run_date: date, sequence: int | None = None) -> Man
     return Manifest(run_date=run_date, **{**row, "tables": tables})
 
 
+def newest_manifest(lake: Lake, until: date) -> Manifest | None:
+    """The manifest of the newest night up to a date that has been published; None if there is none."""
+    newest = lake.latest(RUNS.name, until)
+    return read_manifest(lake.root, newest.run_date) if newest else None
+
+
 def publish_night(config_uri: str) -> dict[str, Any]:
     """Append the night's row to `runs`, naming every table's version that this run's tasks published.
 

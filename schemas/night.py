@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from schemas.config import RunConfig
+from schemas.content_hash import undated
 from schemas.errors import LakeError
 from schemas.lake import Lake, Published, Snapshot, Stage, staged_dataset
 from schemas.storage import file_size, list_files, read_text, write_text
@@ -54,28 +55,31 @@ def load_config(uri: str) -> RunConfig:
 class Task:
     """One task of one night, as its code sees it.
 
-    `counters` is for figures that the report shows (tokens, profiles, ...); names are `snake_case`.
+    `published` is what other tasks of the run have published by table: `version`, `rows`, `bytes`, `content_hash`.
+    `counters` is for figures that the report shows (tokens, profiles, ...); names are `snake_case`. `recipe` is what
+    decides the task's rows beside the tables that it reads (`schemas.repeat`); None if it never repeats a night.
     """
 
     name: str
     config: RunConfig
     lake: Lake
-    versions: dict[str, int]
+    published: dict[str, dict[str, Any]]
     attempt: str
     counters: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    recipe: str | None = None
 
     def read(self, table: str) -> Snapshot:
         """This night's partition of a table, at the version that this run published.
 
         Raises LakeError when no task of this run has published it.
         """
-        if table not in self.versions:
+        if table not in self.published:
             raise LakeError(
                 f"task {self.name} needs table {table}, which no task of run {self.config.run_id} published"
             )
-        snapshot = self.lake.snapshot(table, self.config.night, self.versions[table])
+        snapshot = self.lake.snapshot(table, self.config.night, self.published[table]["version"])
         self.inputs[table] = snapshot.version
         return snapshot
 
@@ -124,9 +128,9 @@ def night_task(name: str, config_uri: str) -> Iterator[Task]:
     """Run the body as a task of the night and record how it went, success or not."""
     config = load_config(config_uri)
     records = task_records(config)
-    outputs = {t: o["version"] for r in records.values() if r["name"] != name for t, o in r["outputs"].items()}
+    published = {table: found for r in records.values() if r["name"] != name for table, found in r["outputs"].items()}
     attempt = f"{safe_name(config.run_id)}-{records.get(name, {}).get('attempt', 0) + 1}"
-    task = Task(name, config, Lake(config.lake), outputs, attempt)
+    task = Task(name, config, Lake(config.lake), published, attempt)
     started, error = time.time(), None
     log.info("task %s, attempt %s", name, attempt.rpartition("-")[2])
     with UsageMeter() as meter:
@@ -143,11 +147,20 @@ def night_task(name: str, config_uri: str) -> Iterator[Task]:
                 "attempt": int(attempt.rsplit("-", 1)[1]),
                 "started": started,
                 "inputs": task.inputs,
+                "input_contents": {table: undated(published[table]["content_hash"]) for table in task.inputs},
+                "recipe": task.recipe,
                 "outputs": task.outputs,
+                **_moved("read", [published[table] for table in task.inputs]),
+                **_moved("written", list(task.outputs.values())),
                 "counters": task.counters,
                 **meter.read(),
             }
             write_text(_record_uri(config, name), json.dumps(record, indent=2, default=str))
+
+
+def _moved(way: str, tables: list[dict[str, Any]]) -> dict[str, int]:
+    """Rows and Parquet bytes of the tables that a task has read or written."""
+    return {f"{what}_{way}": sum(table.get(what, 0) for table in tables) for what in ("rows", "bytes")}
 
 
 def task_records(config: RunConfig) -> dict[str, dict[str, Any]]:

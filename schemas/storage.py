@@ -57,6 +57,19 @@ def file_size(uri: str) -> int:
     return int(filesystem.get_file_info(path).size)
 
 
+def copy_file(source: str, target: str) -> None:
+    """Copy a file within one file system, without its bytes passing through this process where the system can.
+
+    Raises FileNotFoundError when the source is not there.
+    """
+    filesystem, path = resolve(source)
+    if filesystem.get_file_info(path).type != fs.FileType.File:
+        raise FileNotFoundError(f"no file {source}")
+    destination = resolve(target)[1]
+    filesystem.create_dir(os.path.dirname(destination), recursive=True)
+    filesystem.copy_file(path, destination)
+
+
 def delete_folder(uri: str) -> None:
     """Remove a folder and what is in it, if it is there."""
     filesystem, path = resolve(uri)

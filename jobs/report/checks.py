@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jobs.report.history import Summary, dig
-from jobs.report.words import label
+from jobs.report.task_times import task_times
+from jobs.report.words import label, seconds
 
 Level = Literal["ok", "warn", "bad"]
 
@@ -27,6 +28,7 @@ def night_checks(summary: Summary, earlier: Sequence[Summary]) -> list[Check]:
     """Every check that the night's figures allow, the worst first."""
     found = [
         _tasks(summary),
+        _slow(summary, earlier),
         _manifest(summary),
         _balance(summary),
         _quarantine(summary),
@@ -47,6 +49,12 @@ def _tasks(summary: Summary) -> Check:
     again = [f"{t['name']} at attempt {t['attempt']}" for t in summary["tasks"] if t["attempt"] > 1]
     detail = f"{len(summary['tasks'])} tasks" + (f"; {', '.join(again[:3])}" if 0 < len(again) <= 3 else "")
     return Check("ok", "All tasks succeeded", detail)
+
+
+def _slow(summary: Summary, earlier: Sequence[Summary]) -> Check | None:
+    slow = [time for time in task_times(summary, earlier) if time.is_slow]
+    told = [f"{time.task['name']} {seconds(time.task['seconds'])}, usually {seconds(time.usual)}" for time in slow]
+    return Check("warn", "Slower than usual", "; ".join(told)) if told else None
 
 
 def _manifest(summary: Summary) -> Check:

@@ -12,8 +12,9 @@ from jobs.report.costs import cost_trends, is_priced
 from jobs.report.figures import METRICS, RANKER
 from jobs.report.history import Summary, dig
 from jobs.report.summary_text import model_order
+from jobs.report.task_times import task_times
 from jobs.report.tiles import tiles
-from jobs.report.words import compact, day, day_short, label, measure, money, number, percent, seconds
+from jobs.report.words import compact, data_size, day, day_short, label, measure, money, number, percent, seconds
 
 # Colour classes of the lines over nights, in the order of `model_order`.
 LINES = ("ranker", "second", "third", "fourth", "fifth", "sixth")
@@ -34,12 +35,14 @@ def render_page(
     )
     environment.filters |= {"number": number, "label": label, "seconds": seconds, "percent": percent}
     environment.filters |= {"day": day, "day_short": day_short, "compact": compact, "measure": measure, "money": money}
+    environment.filters["bytes"] = data_size
     environment.globals |= {name: getattr(charts, name) for name in ("bar", "interval", "stack", "log_share")}
     return environment.get_template("report.html.j2").render(
         s=summary,
         config=json.dumps(config, indent=2),
         samples=samples,
         checks=night_checks(summary, earlier),
+        task_times=task_times(summary, earlier),
         tiles=tiles(summary, earlier),
         panels=metric_panels(summary),
         slices=slice_table(summary),

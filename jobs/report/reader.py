@@ -46,7 +46,7 @@ class TableReader:
         return None if dataset is None else int(dataset.count_rows(filter=where))
 
     def _dataset(self, table: str) -> Any:
-        if table not in self._task.versions:
+        if table not in self._task.published:
             return None
         try:
             return self._task.read(table).dataset()

@@ -129,6 +129,8 @@ def _tasks(records: Mapping[str, Record]) -> list[dict[str, Any]]:
             "seconds": record.get("seconds", 0.0),
             "cpu_seconds": record.get("cpu_seconds", 0.0),
             "peak_rss_mb": record.get("peak_rss_mb", 0),
+            **{name: record.get(name, 0) for name in ("rows_read", "bytes_read", "rows_written", "bytes_written")},
+            "repeats": record.get("counters", {}).get("repeats"),
         }
         for name, record in records.items()
     ]

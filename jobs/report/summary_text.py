@@ -135,12 +135,16 @@ def _ranking(summary: Summary) -> list[str]:
 
 def _tasks(summary: Summary) -> list[str]:
     body = [
-        [t["name"], *(f"{t[k]:,.0f}" for k in ("seconds", "cpu_seconds", "peak_rss_mb")), f"  {t['status']}"]
+        [t["name"], *(f"{t[k]:,.0f}" for k in ("seconds", "cpu_seconds", "peak_rss_mb")), f"  {_state(t)}"]
         for t in summary["tasks"][:MAX_TASKS]
     ]
     lines = _grid(["TASKS", "seconds", "cpu seconds", "peak MB", "  status"], body)
     total = sum(t["seconds"] for t in summary["tasks"])
     return [*lines, f"{total:,.0f} seconds in tasks, {summary['wall_seconds']:,.0f} from first start to last end", ""]
+
+
+def _state(task: Mapping[str, Any]) -> str:
+    return f"as on {task['repeats']}" if task.get("repeats") else str(task["status"])
 
 
 def _foot(summary: Summary) -> list[str]:

@@ -86,6 +86,14 @@ def seconds(value: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def data_size(value: float) -> str:
+    """Bytes as people read them: 950 B, 50 kB, 1.2 MB."""
+    if value < 1_000:
+        return f"{value:.0f} B"
+    unit, name = next((unit, name) for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if value >= unit)
+    return f"{value / unit:.3g} {name}"
+
+
 def day(value: str) -> str:
     """A date in words: 23 April 1998."""
     moment = datetime.fromisoformat(value)

@@ -13,8 +13,7 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from schemas.code_digest import code_digest
 from schemas.content_hash import content_hash
 from schemas.lake import Stage
 from schemas.night import Task
@@ -29,9 +29,6 @@ from schemas.stage_files import unpublished_files
 from schemas.storage import resolve
 
 log = logging.getLogger("nightrec.blocks")
-
-PACKAGES = ("ray_tasks", "schemas")
-"""Whose source decides what is in a block."""
 
 
 class Blocks(Protocol):
@@ -129,16 +126,9 @@ def agrees(blocks: Blocks, number: int, uri: str) -> bool:
 
 
 def block_key(task: Task, *names: str) -> str:
-    """Digest of what decides the rows of a block: configuration, versions of the inputs, code, and the names."""
-    decisive = [task.config.config_hash, dict(sorted(task.inputs.items())), source_digest(), *names]
+    """Digest of what decides the rows of a block: configuration, versions of the inputs, code, and the names.
+
+    Code that was mended between two attempts takes nothing over.
+    """
+    decisive = [task.config.config_hash, dict(sorted(task.inputs.items())), code_digest(), *names]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
-
-
-@cache
-def source_digest() -> str:
-    """Digest of our own source: code that was mended between two attempts takes nothing over."""
-    home, digest = Path(__file__).resolve().parents[2], hashlib.sha256()
-    for package in PACKAGES:
-        for path in sorted((home / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -66,6 +66,22 @@ class Terms:
         return cls(config.as_of, hashlib.sha256(fits.encode()).hexdigest(), config.ranking.champion_days)
 
 
+def incumbent(store: Store, terms: Terms) -> str | None:
+    """What an election hangs on beside the lists: which champion it would find, and whether that is young.
+
+    None if the registry cannot be read.
+    """
+    try:
+        champion = champion_of(store.versions(), terms.as_of, terms.fits)
+    except Exception as error:
+        log.warning("the registry of rankers cannot be read: %s", error)
+        return None
+    if champion is None:
+        return "no champion"
+    is_young = (terms.as_of - champion.as_of).days <= terms.champion_days
+    return f"{champion.digest} {'young' if is_young else 'old'}"
+
+
 @dataclass(frozen=True)
 class Election:
     """The model that serves and why; `version` is None while it is not registered.

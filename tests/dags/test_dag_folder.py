@@ -129,8 +129,8 @@ def test_every_override_is_a_field_of_the_configuration():
     from schemas.config import RunConfig
 
     for place in OVERRIDES.values():
-        section, _, field = place.partition("__")
-        assert field in RunConfig.model_fields[section].annotation.model_fields
+        section, _, field = place.rpartition("__")
+        assert field in (RunConfig.model_fields[section].annotation if section else RunConfig).model_fields
     assert set(OVERRIDES) == set(night_params()) - {"source", "run_date"}
 
 

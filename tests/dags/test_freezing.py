@@ -57,6 +57,7 @@ def test_each_param_overrides_its_place(shop):
         "nightly_token_budget": 0,
         "full_refresh": True,
         "max_users": 50,
+        "recompute": True,
     }
     config = freeze(shop, **given)
     assert {
@@ -67,6 +68,7 @@ def test_each_param_overrides_its_place(shop):
         "nightly_token_budget": config.generator.nightly_token_budget,
         "full_refresh": config.generator.full_refresh,
         "max_users": config.features.max_users,
+        "recompute": config.recompute,
     } == given
 
 

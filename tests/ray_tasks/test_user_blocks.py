@@ -73,7 +73,7 @@ def test_a_key_holds_whatever_decides_the_rows(monkeypatch):
         key({"items": 1, "splits": 2}, "validation", "otherwise"),
         key({"items": 1, "splits": 2}, "validation", "fitted", config="d"),
     ]
-    monkeypatch.setattr(user_blocks, "source_digest", lambda: "other code")
+    monkeypatch.setattr(user_blocks, "code_digest", lambda: "other code")
     assert len({one, *others, key({"items": 1, "splits": 2}, "validation", "fitted")}) == 6
 
 

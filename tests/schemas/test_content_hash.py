@@ -5,7 +5,7 @@ import pyarrow.dataset as ds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.content_hash import content_hash
+from schemas.content_hash import content_hash, undated
 
 ROWS = st.lists(
     st.fixed_dictionaries(
@@ -46,3 +46,13 @@ def test_changing_one_value_shows(rows):
 
 def test_null_is_not_the_empty_text():
     assert digest([{"id": None, "n": 0, "x": 0.0, "tags": []}]) != digest([{"id": "", "n": 0, "x": 0.0, "tags": []}])
+
+
+@given(ROWS, st.integers(0, 10**15), st.integers(0, 10**15))
+def test_what_stands_before_the_at_is_the_same_for_equal_rows_of_two_nights(rows, one, other):
+    def dated(moment: int) -> str:
+        schema = SCHEMA.append(pa.field("as_of", pa.timestamp("us", tz="UTC")))
+        return content_hash(ds.dataset(pa.Table.from_pylist([{**row, "as_of": moment} for row in rows], schema=schema)))
+
+    assert undated(dated(one)) == undated(dated(other)) == digest(rows)
+    assert (dated(one) == dated(other)) == (one == other or not rows)
