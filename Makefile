@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: peers bench-generate bench-grounding bench-incremental bench-profiles bench-ranking benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-generate bench-grounding bench-incremental bench-profiles bench-ranking benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ up: assets ## Start Airflow and MLflow on 127.0.0.1, with a password
 
 down: env ## Stop Airflow and MLflow
 	@$(PY) infra/local/services.py down
+
+profile: env ## Flame graph of a task of the last night: TASK=candidates
+	@$(PY) infra/local/profile_task.py "$(or $(TASK),candidates)" $(BENCH)
 
 report: env ## Print the last night's summary and where its report is
 	@$(PY) infra/local/nightly.py --show-last

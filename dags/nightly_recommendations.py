@@ -81,7 +81,7 @@ with DAG(
     (
         frozen
         >> spark("ingest")
-        >> [spark("histories"), spark("item_documents")]
+        >> spark("features")
         >> ray("vocabularies")
         >> ray("item_profiles")
         >> ray("user_profiles")

@@ -54,22 +54,17 @@ STEPS = {
         on_failure="A source error names the file and what was expected there (path, delimiter, columns). "
         "`NothingToDo` means that no row is before the run date: check `run_date`.",
     ),
-    "histories": Step(
-        publishes=("user_histories", "splits", "item_factors"),
-        reads=("interactions",),
-        minutes=180,
-        does="Spark. Orders what each user did before the run date, and splits the interactions by time. Where more "
-        "items were taken than `candidates.max_core_items`, ALS fits `item_factors`; otherwise that table is empty.",
-        on_failure="Memory errors: raise `NIGHTREC_DRIVER_MEMORY` or `features.shuffle_partitions`. If the log ends in "
-        "ALS, lower `candidates.ials_dimensions`, or raise `candidates.max_core_items` so that none is fitted. "
-        "`NothingToDo` means that no user is left: see `features.min_user_interactions`.",
-    ),
-    "item_documents": Step(
-        publishes=("item_documents", "item_statistics"),
-        reads=("items", "interactions"),
-        minutes=60,
-        does="Spark. Cleans the text of each item, hashes it, and counts its interactions and their trend.",
-        on_failure="Memory errors: lower `features.document_characters` or raise `NIGHTREC_DRIVER_MEMORY`.",
+    "features": Step(
+        publishes=("user_histories", "splits", "item_factors", "item_documents", "item_statistics"),
+        reads=("interactions", "items"),
+        minutes=240,
+        does="Spark. Orders what each user did before the run date, splits the interactions by time, cleans and hashes "
+        "the text of each item, and counts its interactions and their trend. Where more items were taken than "
+        "`candidates.max_core_items`, ALS fits `item_factors`; otherwise that table is empty.",
+        on_failure="Memory errors: raise `NIGHTREC_DRIVER_MEMORY` or `features.shuffle_partitions`, or lower "
+        "`features.document_characters`. If the log ends in ALS, lower `candidates.ials_dimensions`, or raise "
+        "`candidates.max_core_items` so that none is fitted. `NothingToDo` means that no user is left: see "
+        "`features.min_user_interactions`.",
     ),
     "vocabularies": Step(
         publishes=("vocabularies", "item_reviews"),

@@ -11,8 +11,8 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
-from jobs.frames import read_table, write_stage
-from jobs.session import spark_session
+from jobs.frames import input_bytes, read_table, write_stage
+from jobs.session import fit_shuffles, spark_session
 from schemas.night import Task, night_task, task_arguments
 from schemas.repeat import repeated
 
@@ -28,12 +28,13 @@ def main() -> None:
     """Run the task."""
     with night_task("evaluation", task_arguments(__doc__ or "")) as task:
         if not repeated(task):
-            with spark_session("evaluation", task.config) as spark:
+            with spark_session("evaluation") as spark:
                 evaluate(task, spark)
 
 
 def evaluate(task: Task, spark: SparkSession) -> None:
     """Stage and publish `evaluations`."""
+    fit_shuffles(spark, task.config.features, input_bytes(task, "offline_rankings", "splits"))
     rankings, splits, items = (read_table(spark, task.read(name)) for name in ("offline_rankings", "splits", "items"))
     rankings = rankings.persist(StorageLevel.MEMORY_AND_DISK)
     targets = targets_by_slice(splits, task.config.evaluation.min_rating)

@@ -10,6 +10,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
 from schemas.lake import Snapshot, Stage
+from schemas.night import Task
 from schemas.storage import list_files, resolve
 from schemas.tables import TABLES
 
@@ -25,6 +26,11 @@ def read_table(spark: SparkSession, snapshot: Snapshot) -> DataFrame:
     if not snapshot.uris:
         return spark.createDataFrame([], schema)
     return spark.read.schema(schema).parquet(*snapshot.uris)
+
+
+def input_bytes(task: Task, *tables: str) -> int:
+    """Parquet bytes of tables that other tasks of the run have published."""
+    return sum(int(task.published[table]["bytes"]) for table in tables if table in task.published)
 
 
 def read_stage(spark: SparkSession, stage: Stage) -> DataFrame:

@@ -1,4 +1,4 @@
-"""Task `histories`: interactions -> what each user did before `as_of`, the time split, factors of large catalogues."""
+"""Interactions -> what each user did before `as_of`, the time split, factors of large catalogues."""
 
 import logging
 from datetime import datetime
@@ -7,32 +7,21 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
-from jobs.frames import instant, numbered, read_stage, read_table, write_stage
+from jobs.frames import instant, numbered, read_stage, write_stage
 from jobs.item_factors import item_factors, state_the_rule
-from jobs.session import spark_session
 from schemas.config import Features
 from schemas.errors import NothingToDo
-from schemas.night import Task, night_task, task_arguments
+from schemas.night import Task
 
-log = logging.getLogger("nightrec.histories")
-
-
-def main() -> None:
-    """Run the task."""
-    with (
-        night_task("histories", task_arguments(__doc__ or "")) as task,
-        spark_session("histories", task.config) as spark,
-    ):
-        histories(task, spark)
+log = logging.getLogger("nightrec.features")
 
 
-def histories(task: Task, spark: SparkSession) -> None:
+def histories(task: Task, spark: SparkSession, interactions: DataFrame) -> None:
     """Stage and publish `user_histories`, `splits` and `item_factors`, which stays empty for most catalogues.
 
     Raises NothingToDo when no user is left to serve.
     """
     config = task.config
-    interactions = read_table(spark, task.read("interactions")).persist(StorageLevel.MEMORY_AND_DISK)
     users = served_users(interactions, config.features).persist(StorageLevel.MEMORY_AND_DISK)
     if users.isEmpty():
         raise NothingToDo(
@@ -100,7 +89,3 @@ def time_split(interactions: DataFrame, validation_share: float, test_share: flo
     position = F.col("_position")
     split = F.when(position < validation_from, "train").when(position < test_from, "validation").otherwise("test")
     return numbered(interactions, order, "_position").withColumn("split", split).drop("_position")
-
-
-if __name__ == "__main__":
-    main()

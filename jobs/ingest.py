@@ -8,6 +8,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
@@ -16,13 +17,13 @@ from jobs import typed_rows
 from jobs.frames import staged_rows, write_stage
 from jobs.quarantine import LATE, quarantine_rows
 from jobs.read_source import read_source
-from jobs.session import spark_session
+from jobs.session import fit_shuffles, spark_session
 from jobs.source_columns import check_columns
 from schemas.errors import NightrecError, NothingToDo, SourceError
 from schemas.lake import Stage
 from schemas.night import Task, night_task, task_arguments
 from schemas.source_config import ENTITIES, EntitySource, Sources
-from schemas.storage import list_files
+from schemas.storage import file_size, list_files
 from schemas.tables import TABLES
 
 log = logging.getLogger("nightrec.ingest")
@@ -37,13 +38,14 @@ class RowsLost(NightrecError):
 
 def main() -> None:
     """Run the task."""
-    with night_task("ingest", task_arguments(__doc__ or "")) as task, spark_session("ingest", task.config) as spark:
+    with night_task("ingest", task_arguments(__doc__ or "")) as task, spark_session("ingest") as spark:
         ingest(task, spark)
 
 
 def ingest(task: Task, spark: SparkSession) -> None:
     """Judge every row of every source, stage the accepted and the rejected, check that none is lost, publish."""
     raw = open_sources(spark, task.config.source)
+    fit_shuffles(spark, task.config.features, source_bytes(raw))
     rows_in = count_rows(task.config.source, raw)
     judged = judge(task.config.source, raw, task.config.as_of)
     reasons = {entity: reasons_of(frame.persist(StorageLevel.MEMORY_AND_DISK)) for entity, frame in judged.items()}
@@ -78,6 +80,17 @@ def open_sources(spark: SparkSession, sources: Sources) -> dict[str, DataFrame]:
 def _configured(sources: Sources) -> dict[str, EntitySource]:
     found = {entity: getattr(sources, entity) for entity in ENTITIES}
     return {entity: source for entity, source in found.items() if source is not None}
+
+
+def source_bytes(raw: dict[str, DataFrame]) -> int:
+    """Bytes of the sources' files; those on a storage that only Spark can open count as none."""
+    try:
+        return sum(file_size(uri) for frame in raw.values() for uri in frame.inputFiles())
+    except (OSError, pa.ArrowException) as error:
+        log.warning(
+            "the size of the sources is not known (%s): set features.shuffle_partitions if they are large", error
+        )
+        return 0
 
 
 def count_rows(sources: Sources, raw: dict[str, DataFrame]) -> dict[str, int]:

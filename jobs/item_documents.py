@@ -1,4 +1,4 @@
-"""Task `item_documents`: the catalogue -> one clean text per item, and counts and trends at `as_of`."""
+"""The catalogue -> one clean text per item, and counts and trends at `as_of`."""
 
 from datetime import datetime, timedelta
 
@@ -8,21 +8,12 @@ from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.clean_text import clean_text, cut_at_word
 from jobs.frames import instant, read_table, write_stage
-from jobs.session import spark_session
-from schemas.night import Task, night_task, task_arguments
+from schemas.night import Task
 
 
-def main() -> None:
-    """Run the task."""
-    uri = task_arguments(__doc__ or "")
-    with night_task("item_documents", uri) as task, spark_session("item_documents", task.config) as spark:
-        documents_and_statistics(task, spark)
-
-
-def documents_and_statistics(task: Task, spark: SparkSession) -> None:
+def documents_and_statistics(task: Task, spark: SparkSession, interactions: DataFrame) -> None:
     """Stage and publish `item_documents` and `item_statistics`."""
     items = read_table(spark, task.read("items")).persist(StorageLevel.MEMORY_AND_DISK)
-    interactions = read_table(spark, task.read("interactions"))
     documents, statistics = task.stage("item_documents"), task.stage("item_statistics")
     write_stage(item_documents(items, task.config.features.document_characters), documents)
     write_stage(item_statistics(items, interactions, task.config.as_of), statistics)
@@ -73,7 +64,3 @@ def item_statistics(items: DataFrame, interactions: DataFrame, as_of: datetime) 
 
 def _since(as_of: datetime, days: int) -> Column:
     return F.count_if(F.col("timestamp") >= instant(as_of - timedelta(days=days)))
-
-
-if __name__ == "__main__":
-    main()

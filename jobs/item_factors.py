@@ -1,6 +1,6 @@
 """Table `item_factors`: item factors by Spark's ALS for catalogues that the dense candidate sources do not cover.
 
-It is part of the task `histories`, whose session it uses: a night without need of it pays for one count.
+It is part of the task `features`, whose session it uses: a night without need of it pays for one count.
 """
 
 import logging
@@ -14,7 +14,7 @@ from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 from jobs.frames import numbered
 from schemas.config import Candidates
 
-log = logging.getLogger("nightrec.histories")
+log = logging.getLogger("nightrec.features")
 
 WINDOWS = {
     "validation": ("train",),

@@ -1,11 +1,15 @@
 """The Spark session of a job."""
 
+import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
-from schemas.config import RunConfig
+from schemas.config import Features
+
+log = logging.getLogger("nightrec.spark")
 
 SETTINGS = {
     "spark.ui.enabled": "false",
@@ -23,10 +27,14 @@ SETTINGS = {
 }
 
 
-def start_session(name: str, shuffle_partitions: int) -> SparkSession:
+PARTITION_BYTES = 32 * 2**20
+"""Of input files per shuffle partition: some three million interactions in Parquet, which a core sorts in memory."""
+
+
+def start_session(name: str) -> SparkSession:
     """A session in UTC; the master is the submitter's choice (all local cores when there is none)."""
     builder = SparkSession.builder.appName(f"nightrec-{name}")
-    for key, value in {**SETTINGS, "spark.sql.shuffle.partitions": str(shuffle_partitions)}.items():
+    for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
@@ -34,10 +42,22 @@ def start_session(name: str, shuffle_partitions: int) -> SparkSession:
 
 
 @contextmanager
-def spark_session(name: str, config: RunConfig) -> Iterator[SparkSession]:
+def spark_session(name: str) -> Iterator[SparkSession]:
     """The session of a job; stopped when the body ends."""
-    spark = start_session(name, config.features.shuffle_partitions)
+    spark = start_session(name)
     try:
         yield spark
     finally:
         spark.stop()
+
+
+def fit_shuffles(spark: SparkSession, features: Features, input_bytes: int) -> None:
+    """Set into how many partitions what follows is shuffled: by what is read, unless the configuration says how many.
+
+    A partition for every core, and more only where an input is so large that a core would not hold its part. Spark's
+    200 make a small night wait for tasks that have nothing to do.
+    """
+    cores = spark.sparkContext.defaultParallelism
+    partitions = features.shuffle_partitions or max(cores, math.ceil(input_bytes / PARTITION_BYTES))
+    spark.conf.set("spark.sql.shuffle.partitions", partitions)
+    log.info("%.0f MB of input, %d cores: %d shuffle partitions", input_bytes / 1e6, cores, partitions)

@@ -66,8 +66,8 @@ def main() -> None:
         shown = partial(example_reasons, files, final, config)
         entry = entry_of(challenger, config, shown(challenger))
         task.counters.update(counters(challenger, settle(registry, election, entry), shown(model)))
-        if (state := deciding_state(registry)) is not None:  # what the next night finds, if nothing changes
-            task.recipe = recipe(config, state)
+        settled = deciding_state(registry)  # what the next night finds, if nothing else changes
+        task.recipe = recipe(config, settled) if settled is not None else None
 
 
 def deciding_state(registry: RankerRegistry) -> str | None:

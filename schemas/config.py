@@ -58,7 +58,9 @@ class Features(Section):
         description="Serve only the most recently active users (trial runs); new ones where these leave room",
     )
     document_characters: int = Field(1_500, ge=50, le=100_000, description="Item documents are cut here")
-    shuffle_partitions: int = Field(4, ge=1, description="spark.sql.shuffle.partitions; about 5M rows each")
+    shuffle_partitions: int | None = Field(
+        None, ge=1, description="spark.sql.shuffle.partitions; None: by the size of the input and the cores"
+    )
 
 
 class Endpoint(Section):

@@ -27,8 +27,7 @@ from schemas.night import save_config, task_records
 HOME = Path(__file__).resolve().parents[2]
 TASKS = (
     "jobs/ingest.py",
-    "jobs/histories.py",
-    "jobs/item_documents.py",
+    "jobs/features.py",
     "ray_tasks.vocabularies",
     "ray_tasks.item_profiles",
     "ray_tasks.user_profiles",

@@ -17,8 +17,7 @@ from schemas.night import code_version
 # In the order of the flow; a record that is older than one before it is left over from an earlier attempt.
 FLOW = (
     "ingest",
-    "histories",
-    "item_documents",
+    "features",
     "vocabularies",
     "item_profiles",
     "user_profiles",
@@ -140,9 +139,7 @@ def _stale(record: Record, records: Mapping[str, Record]) -> bool:
     if record["name"] not in FLOW:
         return False
     before = FLOW[: FLOW.index(record["name"])]
-    # The two tasks after ingest run side by side: neither waits for the other.
-    waits_for = [name for name in before if {name, record["name"]} != {"histories", "item_documents"}]
-    return any(records[name]["started"] > record["started"] for name in waits_for if name in records)
+    return any(records[name]["started"] > record["started"] for name in before if name in records)
 
 
 def _status(tasks: list[dict[str, Any]]) -> str:

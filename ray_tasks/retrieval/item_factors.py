@@ -30,7 +30,7 @@ class ItemFactors:
 def with_ials(settings: Candidates, factors: Snapshot) -> Candidates:
     """The night's settings: where there are factors, `ials` is among the sources, configured or not.
 
-    Whether there are is the rule of the task `histories`; everybody else only looks at the table.
+    Whether there are is the rule of the task `features`; everybody else only looks at the table.
     """
     if "ials" in settings.sources or not factors.dataset().count_rows():
         return settings

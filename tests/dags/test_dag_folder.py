@@ -144,9 +144,8 @@ def test_the_tasks_come_in_their_order(night):
     after = {
         "freeze_config": set(),
         "ingest": {"freeze_config"},
-        "histories": {"ingest"},
-        "item_documents": {"ingest"},
-        "vocabularies": {"histories", "item_documents"},
+        "features": {"ingest"},
+        "vocabularies": {"features"},
         "item_profiles": {"vocabularies"},
         "user_profiles": {"item_profiles"},
         "embeddings": {"user_profiles"},

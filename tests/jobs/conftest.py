@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobs.histories import histories
+from jobs.features import features
 from jobs.ingest import ingest
-from jobs.item_documents import documents_and_statistics
 from jobs.session import start_session
 from schemas.config import freeze
 from schemas.lake import Lake
@@ -32,7 +31,7 @@ def spark():
     # Tests are over before the JVM's second compiler pays off: without it they take two thirds of the time.
     options = "--driver-java-options -XX:TieredStopAtLevel=1"
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"--master local[2] --driver-memory 1g {options} pyspark-shell")
-    session = start_session("tests", 2)
+    session = start_session("tests")
     yield session
     session.stop()
 
@@ -75,8 +74,7 @@ class Shop:
         return self.run("ingest", ingest)
 
     def features(self) -> None:
-        self.run("histories", histories)
-        self.run("item_documents", documents_and_statistics)
+        self.run("features", features)
 
     def table(self, name: str) -> list[dict[str, Any]]:
         night = self.settings.get("run_date", RUN_DATE)

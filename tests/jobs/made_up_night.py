@@ -25,8 +25,11 @@ WORDS = ("Midnight Harbor", "Paper Lanterns", "The Quiet Orchard", "Northern Sig
 GENRES = ("Drama", "Comedy", "Thriller", "Sci-Fi", "Romance")
 TASKS = {
     "ingest": (["interactions", "items", "users", "feedback", "requests", "quarantine"], 41.0, 1_480),
-    "histories": (["user_histories", "splits", "item_factors"], 38.2, 1_510),
-    "item_documents": (["item_documents", "item_statistics"], 24.6, 1_390),
+    "features": (
+        ["user_histories", "splits", "item_factors", "item_documents", "item_statistics"],
+        44.6,
+        1_510,
+    ),
     "vocabularies": (["vocabularies", "item_reviews"], 6.4, 390),
     "item_profiles": (["item_profiles", "item_profile_rejects"], 131.4, 2_350),
     "user_profiles": (["user_profiles", "user_profile_rejects", "generation_costs"], 88.3, 2_310),
@@ -378,7 +381,7 @@ def make_night(config: RunConfig, tasks=tuple(TASKS), level: float = 0.09, costs
         path = f"{run_folder(config.lake, config.run_id)}/tasks/{name}.json"
         record = json.loads(read_text(path)) | {"seconds": took, "cpu_seconds": took * 1.4, "peak_rss_mb": peak}
         write_text(path, json.dumps(record | {"started": started}))
-        started += 0.5 if name == "histories" else took + 1.5
+        started += took + 1.5
     return uri
 
 

@@ -159,7 +159,7 @@ def test_no_user_left_after_filtering_names_the_filter(shop):
     shop.ingest()
     with pytest.raises(NothingToDo, match=r"5 or more interactions.*min_user_interactions"):
         shop.features()
-    assert shop.record("histories")["status"] == "failed"
+    assert shop.record("features")["status"] == "failed"
 
 
 def test_lost_rows_stop_the_task():

@@ -7,7 +7,6 @@ import pytest
 
 import jobs.item_factors
 from jobs.frames import table_schema
-from jobs.histories import histories
 from jobs.item_factors import fit, item_factors, needs_factors, state_the_rule
 from schemas.config import Candidates
 
@@ -79,12 +78,12 @@ def test_the_table_is_published_empty_or_filled_as_the_rule_says(shop, monkeypat
     shop.events([f"u{n % 4},i{n:02d},2026-11-0{n % 9 + 1}T10:00:00Z,5" for n in range(12)])
     shop.settings["candidates"] = {"ials_dimensions": 2, "max_core_items": 12}
     shop.ingest()
-    shop.run("histories", histories)
+    shop.features()
     assert shop.table("item_factors") == []
-    assert shop.record("histories")["counters"]["factors_fitted"] is False
+    assert shop.record("features")["counters"]["factors_fitted"] is False
     shop.settings["candidates"]["max_core_items"] = 11
-    shop.run("histories", histories)
-    assert shop.record("histories")["counters"]["factors_fitted"] is True
+    shop.features()
+    assert shop.record("features")["counters"]["factors_fitted"] is True
     filled = shop.table("item_factors")
     assert {row["item_id"] for row in filled if row["window"] == "serving"} == {f"i{n:02d}" for n in range(12)}
     assert {len(row["factors"]) for row in filled} == {2}

@@ -109,7 +109,7 @@ def test_a_rerun_says_so_and_goes_into_the_same_mlflow_run(tmp_path):
 
 def test_a_half_failed_night_still_has_a_report(tmp_path):
     config = make_config(tmp_path)
-    uri = make_night(config, tasks=("ingest", "histories", "item_documents"))
+    uri = make_night(config, tasks=("ingest", "features"))
     with pytest.raises(RuntimeError), night_task("item_profiles", uri):
         raise RuntimeError("the <model> file is corrupted")
     with night_task("report", uri) as task:

@@ -301,7 +301,7 @@ def test_a_benchmark_without_rows_is_not_shown():
 
 def test_a_night_that_stopped_before_its_profiles_has_a_page_without_them(tmp_path):
     config = make_config(tmp_path)
-    uri = make_night(config, tasks=("ingest", "histories", "item_documents", "vocabularies"))
+    uri = make_night(config, tasks=("ingest", "features", "vocabularies"))
     with night_task("report", uri) as task:
         summary = report(task)
     page = read_text(f"{run_folder(config.lake, config.run_id)}/report.html")

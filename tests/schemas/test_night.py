@@ -53,7 +53,7 @@ def test_a_later_task_reads_the_version_that_its_run_published(config_uri):
 
 
 def test_reading_what_no_task_published_is_refused(config_uri):
-    with night_task("histories", config_uri) as task, pytest.raises(LakeError, match="needs table interactions"):
+    with night_task("features", config_uri) as task, pytest.raises(LakeError, match="needs table interactions"):
         task.read("interactions")
 
 
