@@ -42,7 +42,7 @@ def evaluate(task: Task, spark: SparkSession) -> None:
     write_stage(accuracy(rankings, targets).unionByName(coverage(rankings, items)).coalesce(1), stage)
     for row in spark.read.parquet(stage.uri).where("slice = 'all'").orderBy("metric", F.desc("value")).collect():
         log.info("%s %s %.4f over %s users", row["metric"], row["model"], row["value"], f"{row['n_users']:,}")
-    task.publish(stage, spark)
+    task.publish(stage)
 
 
 def targets_by_slice(splits: DataFrame, min_rating: float | None) -> DataFrame:

@@ -40,7 +40,7 @@ def histories(task: Task, spark: SparkSession, interactions: DataFrame) -> None:
         splits = read_stage(spark, stages["splits"])
         write_stage(item_factors(splits, config.candidates, config.seed), stages["item_factors"])
     for stage in stages.values():
-        task.publish(stage, spark)
+        task.publish(stage)
 
 
 def served_users(interactions: DataFrame, features: Features) -> DataFrame:

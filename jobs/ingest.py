@@ -61,7 +61,7 @@ def ingest(task: Task, spark: SparkSession) -> None:
     task.counters.update(funnel(spark, rows_in, stages, quarantine))
     check_balance(task.counters)
     for stage in (*stages.values(), quarantine):
-        task.publish(stage, spark)
+        task.publish(stage)
 
 
 def open_sources(spark: SparkSession, sources: Sources) -> dict[str, DataFrame]:

@@ -17,8 +17,8 @@ def documents_and_statistics(task: Task, spark: SparkSession, interactions: Data
     documents, statistics = task.stage("item_documents"), task.stage("item_statistics")
     write_stage(item_documents(items, task.config.features.document_characters), documents)
     write_stage(item_statistics(items, interactions, task.config.as_of), statistics)
-    task.publish(documents, spark)
-    task.publish(statistics, spark)
+    task.publish(documents)
+    task.publish(statistics)
 
 
 def item_documents(items: DataFrame, characters: int) -> DataFrame:

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from schemas.content_hash import content_hash
 from schemas.errors import LakeError
-from schemas.lake import Lake, staged_dataset
-from schemas.night import Task, code_version, night_task, task_records
+from schemas.lake import Lake
+from schemas.night import Task, audit_files, code_version, night_task, task_records
 from schemas.stage_files import write_rows
-from schemas.table import Table
 from schemas.tables import OUTSIDE, TABLES
 
 log = logging.getLogger("nightrec.manifest")
@@ -123,7 +122,7 @@ def go_back(lake: str, run_date: date, sequence: int) -> Manifest:
     rows = _rows(place, run_date)
     copy = next(row for row in rows if row["sequence"] == sequence)
     write_rows(stage, pa.Table.from_pylist([*rows, _numbered(place, copy)], schema=RUNS.schema))
-    place.publish(stage, _audit, {"task": "go_back", "run_id": source.run_id, "copy_of": sequence})
+    place.publish(stage, audit_files, {"task": "go_back", "run_id": source.run_id, "copy_of": sequence})
     log.info("night %s: row %s counts again, as row %s", run_date, sequence, number)
     return read_manifest(lake, run_date)
 
@@ -178,9 +177,3 @@ def _next_sequence(lake: Lake) -> int:
     table = lake.open(RUNS.name)
     dates = [date.fromisoformat(part["run_date"]) for part in table.partitions()] if table else []
     return 1 + max((row["sequence"] for night in dates for row in _rows(lake, night)), default=0)
-
-
-def _audit(table: Table, files: list[str]) -> list[str]:
-    from schemas.contracts import audit
-
-    return audit(table, staged_dataset(table, files).to_table().to_pandas())

@@ -19,14 +19,11 @@ from schemas.config import RunConfig
 from schemas.content_hash import undated
 from schemas.errors import LakeError
 from schemas.lake import Lake, Published, Snapshot, Stage, staged_dataset
-from schemas.storage import file_size, list_files, read_text, write_text
+from schemas.storage import list_files, read_text, write_text
 from schemas.table import Table
 from schemas.usage import UsageMeter
 
 log = logging.getLogger("nightrec")
-
-PANDAS_AUDIT_BYTES = 256 * 2**20
-"""Parquet bytes up to which an audit runs on pandas: a million interactions (10 MB) take it 2 s, Spark 20 s."""
 
 
 def run_folder(lake: str, run_id: str) -> str:
@@ -91,17 +88,11 @@ class Task:
         """Begin the night's partition of a table; write Parquet files below `stage.uri`, then publish it."""
         return self.lake.stage(table, self.config.night, self.attempt)
 
-    def publish(self, stage: Stage, spark: Any = None) -> Published:
-        """Audit and commit a stage. With a Spark session the audit of a large stage runs on Spark, else on pandas."""
-
-        def audit(table: Table, files: list[str]) -> list[str]:
-            from schemas.contracts import audit as audit_frame
-
-            return audit_frame(table, _frame(table, files, spark))
-
+    def publish(self, stage: Stage) -> Published:
+        """Audit and commit a stage."""
         published = self.lake.publish(
             stage,
-            audit,
+            audit_files,
             {
                 "run_id": self.config.run_id,
                 "task": self.name,
@@ -116,11 +107,11 @@ class Task:
         return published
 
 
-def _frame(table: Table, files: list[str], spark: Any) -> Any:
-    """Staged rows as the DataFrame that audits them fastest: pandas while they fit well, else Spark."""
-    if spark is not None and sum(file_size(uri) for uri in files) > PANDAS_AUDIT_BYTES:
-        return spark.read.parquet(*files)
-    return staged_dataset(table, files).to_table().to_pandas()
+def audit_files(table: Table, files: list[str]) -> list[str]:
+    """Failures of staged files against the table's expectations, in words."""
+    from schemas.contracts import audit
+
+    return audit(table, staged_dataset(table, files))
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def test_evaluating_a_night_again_publishes_the_same(shop):
         stage = task.stage("offline_rankings")
         rows = [("ranker", "u2", 1, "i3"), ("ease", "u2", 1, "i2"), ("ease", "u2", 2, "i3")]
         write_stage(spark.createDataFrame(rows, table_schema("offline_rankings")), stage)
-        task.publish(stage, spark)
+        task.publish(stage)
 
     shop.settings["evaluation"] = {"validation_share": 0.25, "test_share": 0.25}
     shop.ingest()

@@ -102,7 +102,7 @@ def done(tmp_path_factory):
 
 def test_every_model_is_measured_under_both_protocols(done):
     rows = done[1].read().to_pylist()
-    assert audit(TABLES[TABLE], done[1].dataset().to_table().to_pandas()) == []
+    assert audit(TABLES[TABLE], done[1].dataset()) == []
     models = {(row["protocol"], row["catalogue"], row["model"]) for row in rows if row["metric"] == "ndcg@10"}
     named = {"nightrec", "nightrec_no_text", "fusion", *SOURCES}
     for place in (("p1", "clean"), ("p1", "all"), ("p2", "all")):

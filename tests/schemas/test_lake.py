@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.contracts import audit as audit_frame
+from schemas.contracts import audit as audit_rows
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
-from schemas.lake import Lake, Stage
+from schemas.lake import Lake, Stage, staged_dataset
 from schemas.storage import resolve
 from schemas.tables import TABLES
 
@@ -76,7 +76,7 @@ def test_a_failed_audit_publishes_nothing_and_says_what_and_where(lake):
     write(stage, rows("a", split="holdout"))
 
     def audit(table, files):
-        return audit_frame(table, pq.read_table(resolve(files[0])[1]).to_pandas())
+        return audit_rows(table, staged_dataset(table, files))
 
     with pytest.raises(AuditFailed, match="in_set") as failure:
         lake.publish(stage, audit, {})
