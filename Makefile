@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-generate bench-grounding bench-incremental bench-profiles bench-ranking benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-generate bench-grounding bench-incremental bench-profiles bench-ranking bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,14 +87,17 @@ bench-profiles: assets ## Labels against hidden genres and tags: ML_1M=folder ST
 bench-ranking: assets $(if $(findstring --no-peers,$(BENCH)),,peers) ## Nightrec against others: DATA=folder PROTOCOL=p1|p2 (BENCH=--no-peers)
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/ranking.py $(if $(DATA),"$(DATA)") --protocol $(or $(PROTOCOL),p1) $(BENCH)
 
-peers: $(PEERS)/.installed ## The environment of the benchmark's peers: implicit, LensKit, RecTools, ranx
+bench-score: env peers ## Users a second of exact search against faiss, implicit and NumPy
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/score.py $(BENCH)
+
+peers: $(PEERS)/.installed ## The environment of the benchmarks' peers: faiss, implicit, LensKit, RecTools, ranx
 
 clean: ## Remove everything that the commands above made
-	rm -rf build $(VENV) $(PEERS)
+	rm -rf build $(VENV) $(PEERS) ray_tasks/search/_topk*.so
 
 env: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt ray_tasks/search/_topk.c ray_tasks/search/_best.h
 	@command -v java >/dev/null || { echo "Java 17 is needed for Spark: install a JRE and try again"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@echo "Creating the environment in $(VENV): about 3 GB, a few minutes"

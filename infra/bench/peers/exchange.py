@@ -111,13 +111,13 @@ def answer(folder: Path, request: Request, found: Iterable[Ranked], libraries: I
     used = resource.getrusage(resource.RUSAGE_SELF)
     told: dict[str, Any] = {
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
-        "peak_rss_mb": round(_peak_kb() / 1024),
+        "peak_rss_mb": round(peak_kb() / 1024),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
     }
     (folder / "answer.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
 
 
-def _peak_kb() -> int:
+def peak_kb() -> int:
     """Largest resident memory of this process. What the system reports of its usage begins with its parent's."""
     told = Path("/proc/self/status")
     lines = told.read_text(encoding="ascii").splitlines() if told.exists() else []

@@ -1,0 +1,1 @@
+"""Exact search by inner product: the best items of every user, without a matrix of users by items."""
