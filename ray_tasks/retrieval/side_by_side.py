@@ -5,11 +5,12 @@ A source's numbers are the same wherever it is fitted: each task has one thread.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ray_tasks.interactions.windows import Window
+from ray_tasks.ray_session import cores, one_core_task
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory, grids
 from ray_tasks.retrieval.source import CandidateSource
@@ -65,7 +66,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task, most = ray.put((factory.shared(), catalogue)), one_core_task(_tuned), int(_cores())
+    shared, task, most = ray.put((factory.shared(), catalogue)), one_core_task(_tuned), int(cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -79,9 +80,35 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     return {trial.name: found[trial.name] for trial in trials}
 
 
-def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> dict[str, CandidateSource]:
-    """Every source fitted with its parameters, inside a Ray session."""
-    return each_fitted(factory, {name: (name, own) for name, own in parameters.items()}, lambda source: source)
+@dataclass(frozen=True)
+class FittedSources(Mapping[str, CandidateSource]):
+    """Sources by name, each in Ray's object store, where the worker that fitted it put it.
+
+    What is sent to workers together with their values would be a second copy of them in the store.
+    """
+
+    references: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> CandidateSource:
+        import ray
+
+        return cast("CandidateSource", ray.get(self.references[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.references)
+
+    def __len__(self) -> int:
+        return len(self.references)
+
+
+def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> Mapping[str, CandidateSource]:
+    """Every source fitted with its parameters, inside a Ray session; usable until its end."""
+    import ray
+
+    models = {name: (name, own) for name, own in parameters.items()}
+    begun = _begun(factory, models, lambda source: source)
+    ray.get(list(begun.values()))  # raises here what went wrong in a worker
+    return FittedSources(begun)
 
 
 def each_fitted(
@@ -90,30 +117,23 @@ def each_fitted(
     """What `work` makes of every model, where it was fitted: a source with its parameters, inside a Ray session."""
     import ray
 
+    begun = _begun(factory, models, work)
+    return dict(zip(begun, ray.get(list(begun.values())), strict=True))
+
+
+def _begun(
+    factory: SourceFactory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], Any]
+) -> dict[str, Any]:
+    """References to what will be made of every model, in the order of `models`; the slowest are begun first."""
+    import ray
+
     shared, task = ray.put((factory.shared(), work)), one_core_task(_fitted)
     found = {name: task.remote(shared, *models[name]) for name in sorted(models, key=lambda one: _turn(models[one][0]))}
-    return dict(zip(models, ray.get([found[name] for name in models]), strict=True))
+    return {name: found[name] for name in models}
 
 
 def _turn(source: str) -> int:
     return SLOWEST_FIRST.index(source) if source in SLOWEST_FIRST else len(SLOWEST_FIRST)
-
-
-def _cores() -> float:
-    """Cores for such tasks: a local cluster has one CPU more than the machine."""
-    import ray
-
-    return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
-
-
-def one_core_task(function: Any, *, ends_worker: bool = False) -> Any:
-    """A function as a Ray task; as many of them as there are cores take all of a local cluster's CPUs.
-
-    `ends_worker` is for few and large ones: a worker that goes on keeps gigabytes that it may never need again.
-    """
-    import ray
-
-    return ray.remote(num_cpus=min(1.5, 1 + 1 / _cores()), max_calls=int(ends_worker))(function)
 
 
 def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:

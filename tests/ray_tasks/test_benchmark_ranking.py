@@ -19,7 +19,6 @@ from ray_tasks import benchmark_ranking
 from ray_tasks.benchmark import blend, published, run
 from ray_tasks.benchmark.protocols import PROTOCOLS
 from ray_tasks.interactions.windows import window
-from ray_tasks.retrieval import side_by_side
 from schemas.benchmark import Benchmark, load_benchmark, save_benchmark
 from schemas.champions import mlflow_client
 from schemas.config import Evaluation, freeze
@@ -74,6 +73,10 @@ def fit_plainly(factory, models, work):
     return {name: work(factory.fit(*model)) for name, model in models.items()}
 
 
+def fit_all_plainly(factory, parameters):
+    return {name: factory.fit(name, own) for name, own in parameters.items()}
+
+
 def learn_plainly(folder, view, variants, *settings):
     return {name: blend.learn_blend(folder, view, sources, *settings) for name, sources in variants.items()}
 
@@ -86,7 +89,7 @@ def done(tmp_path_factory):
     save_benchmark(config, Benchmark(protocols=("p1", "p2")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "tune_all", tune_plainly)
-        patch.setattr(side_by_side, "each_fitted", fit_plainly)
+        patch.setattr(run, "fit_all", fit_all_plainly)
         patch.setattr(run, "each_fitted", fit_plainly)
         patch.setattr(run, "learn_blends", learn_plainly)
         for module in (run, blend):
