@@ -59,6 +59,23 @@ def cpus_per_actor(actors: int) -> float:
     return min(1.0, int(100 * free / actors) / 100)
 
 
+def cores() -> float:
+    """Cores for tasks that keep one busy: a local cluster has one CPU more than the machine."""
+    import ray
+
+    return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
+
+
+def one_core_task(function: Any, *, ends_worker: bool = False) -> Any:
+    """A function as a Ray task; as many of them as there are cores take all of a local cluster's CPUs.
+
+    `ends_worker` is for few and large ones: a worker that goes on keeps gigabytes that it may never need again.
+    """
+    import ray
+
+    return ray.remote(num_cpus=min(1.5, 1 + 1 / cores()), max_calls=int(ends_worker))(function)
+
+
 def _arguments() -> dict[str, Any]:
     common: dict[str, Any] = {"logging_level": logging.ERROR, "ignore_reinit_error": False, "log_to_driver": True}
     address = os.environ.get("RAY_ADDRESS")

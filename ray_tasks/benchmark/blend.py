@@ -18,10 +18,10 @@ from ray_tasks.interactions.windows import Window
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import ServingModel, fit
 from ray_tasks.ranker.ranked_lists import best, positions, source_scores
+from ray_tasks.ray_session import one_core_task
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
-from ray_tasks.retrieval.side_by_side import one_core_task
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import tuning_users
 from schemas.config import Candidates, Ranking

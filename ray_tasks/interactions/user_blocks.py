@@ -6,21 +6,20 @@ not at all, and its name says what it was made from: configuration, versions of 
 adds.
 """
 
-import gc
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from ray_tasks.ray_session import one_core_task
 from schemas.code_digest import code_digest
 from schemas.content_hash import content_hash
 from schemas.lake import Stage
@@ -29,6 +28,9 @@ from schemas.stage_files import unpublished_files
 from schemas.storage import resolve
 
 log = logging.getLogger("nightrec.blocks")
+
+TOLD_SECONDS = 30
+"""Between two messages on how far a stage is."""
 
 
 class Blocks(Protocol):
@@ -78,24 +80,23 @@ def write_stage(task: Task, stage: Stage, blocks: Blocks, part: str = "", state:
 def write_blocks(blocks: Blocks, uri: str, files: BlockFiles | None = None) -> None:
     """Write every block below `uri`, inside a Ray session.
 
-    What the blocks share lies in the object store. A worker holds one block at a time, so that memory does not grow
-    with the number of users. A worker that dies has its block computed again, into the same file.
+    What the blocks share lies in the object store until they are written. There are as many workers as cores, each
+    with one block at a time, so that memory does not grow with the number of users. A worker that dies has its block
+    computed again, into the same file.
     """
     import ray
 
-    if blocks.count:
-        write = partial(_write, shared=ray.put(blocks), files=files or BlockFiles(uri))
-        numbers = ray.data.range(blocks.count, override_num_blocks=blocks.count)
-        numbers.map_batches(write, batch_size=1).materialize()
-        gc.collect()  # a finished dataset is a circle of references, and holds what the blocks share until it is found
+    shared, task = ray.put(blocks), one_core_task(_write)
+    waiting = [task.remote(shared, files or BlockFiles(uri), number) for number in range(blocks.count)]
+    while waiting:
+        written, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=TOLD_SECONDS)
+        ray.get(written)  # raises what went wrong in a worker
+        if waiting:
+            log.info("%d of %d blocks of users are written", blocks.count - len(waiting), blocks.count)
 
 
-def _write(batch: Any, shared: Any, files: BlockFiles) -> Any:
-    import ray
-
-    for number in map(int, batch["id"]):
-        put_block(files, number, None if number in files.finished else ray.get(shared).table(number))
-    return batch
+def _write(blocks: Blocks, files: BlockFiles, number: int) -> None:
+    put_block(files, number, None if number in files.finished else blocks.table(number))
 
 
 def put_block(files: BlockFiles, number: int, rows: pa.Table | None) -> None:

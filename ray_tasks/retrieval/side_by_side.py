@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from ray_tasks.interactions.windows import Window
+from ray_tasks.ray_session import cores, one_core_task
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory, grids
 from ray_tasks.retrieval.source import CandidateSource
@@ -65,7 +66,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task, most = ray.put((factory.shared(), catalogue)), one_core_task(_tuned), int(_cores())
+    shared, task, most = ray.put((factory.shared(), catalogue)), one_core_task(_tuned), int(cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -133,23 +134,6 @@ def _begun(
 
 def _turn(source: str) -> int:
     return SLOWEST_FIRST.index(source) if source in SLOWEST_FIRST else len(SLOWEST_FIRST)
-
-
-def _cores() -> float:
-    """Cores for such tasks: a local cluster has one CPU more than the machine."""
-    import ray
-
-    return max(1.0, float(ray.cluster_resources().get("CPU", 1.0)) - 1)
-
-
-def one_core_task(function: Any, *, ends_worker: bool = False) -> Any:
-    """A function as a Ray task; as many of them as there are cores take all of a local cluster's CPUs.
-
-    `ends_worker` is for few and large ones: a worker that goes on keeps gigabytes that it may never need again.
-    """
-    import ray
-
-    return ray.remote(num_cpus=min(1.5, 1 + 1 / _cores()), max_calls=int(ends_worker))(function)
 
 
 def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:
