@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-generate bench-grounding bench-incremental bench-profiles bench-ranking bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ bench-ranking: assets $(if $(findstring --no-peers,$(BENCH)),,peers) ## Nightrec
 
 bench-score: env peers ## Users a second of exact search against faiss, implicit and NumPy
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/score.py $(BENCH)
+
+bench-night2: assets ## CPU of a second night with 0%, 1% and 10% of users and items changed, against a full one
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/night2.py $(BENCH)
 
 peers: $(PEERS)/.installed ## The environment of the benchmarks' peers: faiss, implicit, LensKit, RecTools, ranx
 

@@ -21,13 +21,15 @@ from schemas.storage import copy_file, delete_folder
 
 log = logging.getLogger("nightrec.repeat")
 
+NAMES = ("run_id", "run_date", "recompute", "lake", "mlflow_tracking_uri")
+"""Settings that say which night it is, where things lie and how, not what is in them."""
 REPEATS = "repeats"
 """The counter that names the night whose rows a task has published again."""
 
 
 def recipe(config: RunConfig, state: str = "") -> str:
     """Digest of what decides a task's rows beside the tables that it reads; equal on two nights that differ in name."""
-    settings = config.model_dump_json(exclude={"run_id", "run_date", "recompute"})
+    settings = config.model_dump_json(exclude=set(NAMES))
     return hashlib.sha256(json.dumps([settings, code_digest(), state]).encode()).hexdigest()
 
 

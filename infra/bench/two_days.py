@@ -1,0 +1,94 @@
+"""A part of ML-100K today and a day later, and nights on it without Airflow, for benchmarks of the second night."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from schemas.config import RunConfig, freeze
+from schemas.night import save_config
+
+HOME = Path(__file__).resolve().parents[2]
+NIGHT = date(1998, 4, 23)
+NEW_CHOICES = 4
+"""New interactions of each user that changed."""
+
+
+def catalogue(n_items: int, n_users: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The most used items and what the most recently active users did with them, from ML-100K."""
+    source = Path(os.environ["NIGHTREC_ASSETS"]) / "ml-100k"
+    events = pd.read_csv(source / "ml-100k.inter", sep="\t")
+    items = pd.read_csv(source / "ml-100k.item", sep="\t", dtype=str)
+    events.columns, items.columns = ([name.split(":")[0] for name in frame.columns] for frame in (events, items))
+    used = events["item_id"].value_counts().sort_index().nlargest(n_items).index
+    events = events[events["item_id"].isin(used)]
+    active = events.groupby("user_id")["timestamp"].max().sort_index().nlargest(n_users).index
+    return events[events["user_id"].isin(active)], items[items["item_id"].isin({str(item) for item in used})]
+
+
+def next_day(
+    events: pd.DataFrame, items: pd.DataFrame, chance: random.Random, item_share: float, user_share: float
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, int]]:
+    """The sources a day later: shares of the items with other classes, and of the users with new choices; how many."""
+    users, ids = sorted(events["user_id"].unique()), sorted(items["item_id"])
+    changed_users = chance.sample(users, round(user_share * len(users)))
+    changed_items = chance.sample(ids, round(item_share * len(ids)))
+    other = items["item_id"].isin(changed_items)
+    items = items.assign(**{"class": items["class"].where(~other, items["class"] + " Mystery Musical")})
+    noon = int(datetime(NIGHT.year, NIGHT.month, NIGHT.day, 12, tzinfo=UTC).timestamp())
+    new = [
+        {"user_id": user, "item_id": int(item), "rating": 5.0, "timestamp": noon + turn}
+        for user in changed_users
+        for turn, item in enumerate(_unseen(events, user, ids, chance))
+    ]
+    changed = {"items": len(changed_items), "users": len(changed_users), "interactions": len(new)}
+    return pd.concat([events, pd.DataFrame(new)]) if new else events, items, changed
+
+
+def _unseen(events: pd.DataFrame, user: int, ids: list[str], chance: random.Random) -> list[str]:
+    seen = set(events.loc[events["user_id"] == user, "item_id"])
+    return chance.sample([item for item in ids if int(item) not in seen], NEW_CHOICES)
+
+
+def write_sources(folder: Path, events: pd.DataFrame, items: pd.DataFrame) -> None:
+    """Put the sources where `frozen` says that they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    events.to_csv(folder / "events.csv", index=False)
+    items.to_csv(folder / "items.csv", index=False)
+
+
+def frozen(sources: Path, home: Path, on: date, run_id: str, generator: dict[str, Any], **changes: Any) -> RunConfig:
+    """Configuration of a night on the sources in a folder, with lake and MLflow in another; every profile is paid."""
+    columns = {"user_id": "user_id", "item_id": "item_id", "timestamp": {"column": "timestamp", "unit": "s"}}
+    about = {"item_id": "item_id", "title": "movie_title", "categories": {"column": "class", "split": " "}}
+    source = {
+        "name": "ml-100k-part",
+        "interactions": _csv(sources / "events.csv", {**columns, "rating": "rating"}),
+        "items": _csv(sources / "items.csv", about) | {"text": ["movie_title", "class", "release_year"]},
+    }
+    document = {"source": source, "generator": {"item_kind": "movie", "nightly_token_budget": 10**8, **generator}}
+    store = f"sqlite:///{home}/mlflow.db"
+    return freeze(document, run_id=run_id, run_date=on, lake=str(home / "lake"), mlflow_tracking_uri=store, **changes)
+
+
+def _csv(path: Path, columns: dict[str, Any]) -> dict[str, Any]:
+    return {"format": "csv", "path": str(path), "columns": columns}
+
+
+def run_tasks(config: RunConfig, tasks: Iterable[str]) -> str:
+    """Run tasks one after the other as processes of their own; returns where the configuration lies.
+
+    A task is a Spark job's file or a module.
+    """
+    uri = save_config(config)
+    for task in tasks:
+        print(f"{config.run_id} {task}", flush=True)
+        command = [task] if task.endswith(".py") else ["-m", task]
+        subprocess.run([sys.executable, *command, "--config", uri], check=True, cwd=HOME)
+    return uri
