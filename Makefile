@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-encode bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ test-browser: env ## Trigger a night from the UI in a headless browser (needs Ch
 
 docs: env ## Write docs/tables.md from the schemas
 	@$(PY) docs/generate_tables.py
+
+bench-encode: assets ## Texts a second of the encoder against sentence-transformers, and in Ray: DATA=folder
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/encode.py $(if $(DATA),"$(DATA)") $(BENCH)
 
 bench-generate: assets ## Profiles a second of the default backend against plain model.generate
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/generate.py $(BENCH)

@@ -1,0 +1,153 @@
+"""How fast texts become vectors, against sentence-transformers' own `encode` (`make bench-encode DATA=folder`).
+
+Titles are the short texts, documents the long ones, of any data set that `make bench-ranking` reads. Both sides encode
+the same texts in the same process, by turns whose order changes; ratios are within a turn, medians over the turns.
+`peak_fraction` is the share of this machine's fastest float32 product, measured in the same turns, that the useful
+operations of the packed encoder reach: those that the texts' own tokens need, without padding.
+
+Then the same encoder runs a long job of many texts, once as a bare loop on all cores and once as the night runs it, in
+Ray actors: `ray_efficiency` is the ratio of their texts a second, Ray's start and the loading of models included.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from sentence_transformers import SentenceTransformer
+
+from measurement import circumstances
+from ray_tasks.benchmark.data import load
+from ray_tasks.embeddings import encode
+from ray_tasks.packed_bert import PackedBert
+from ray_tasks.ray_session import ray_session
+from schemas.config import Encoder
+
+HOME = Path(__file__).resolve().parents[2]
+MODEL = HOME / "build" / "assets" / "all-minilm-l6-v2"
+
+
+def main() -> None:
+    """Measure and write build/bench/encode.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of a data set, as for bench-ranking")
+    parser.add_argument("--texts", type=int, default=1_000, help="of each length, drawn (default 1,000)")
+    parser.add_argument("--repeats", type=int, default=5, help="turns (default 5)")
+    parser.add_argument("--job-seconds", type=float, default=300, help="length of the job (default 300); 0: none")
+    parser.add_argument("--seed", type=int, default=20_241)
+    arguments = parser.parse_args()
+    data = load(arguments.data)
+    chance = np.random.default_rng(arguments.seed)
+    texts = {
+        "short": drawn(data.titles, arguments.texts, chance),
+        "long": drawn(data.documents, arguments.texts, chance),
+    }
+    torch.set_num_threads(os.cpu_count() or 1)
+    model = SentenceTransformer(str(MODEL), local_files_only=True)
+    ours = PackedBert(model, Encoder(path=str(MODEL)).batch_tokens)
+    told = {name: compared(model, ours, some, arguments.repeats) for name, some in texts.items()}
+    peak = max(turn["product_gflops"] for found in told.values() for turn in found["turns"])
+    summary: dict[str, Any] = {
+        **{f"speedup_{name}": found["speedup"] for name, found in told.items()},
+        "min_cosine": min(found["min_cosine"] for found in told.values()),
+        **{f"peak_fraction_{name}": round(found["useful_gflops"] / peak, 3) for name, found in told.items()},
+        "peak_fraction": round(max(found["useful_gflops"] for found in told.values()) / peak, 3),
+        "peak_gflops": peak,
+    }
+    if arguments.job_seconds:
+        speed = statistics.median(turn["ours"] for turn in told["long"]["turns"])
+        summary |= job(ours, texts["long"], int(speed * arguments.job_seconds))
+    figures = {
+        **summary,
+        **told,
+        "texts": arguments.texts,
+        "seed": arguments.seed,
+        "data": data.name,
+        "data_sha256": data.sha256,
+        "texts_sha256": hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
+        **circumstances(HOME),
+    }
+    (HOME / "build" / "bench" / "encode.json").write_text(json.dumps(figures, indent=2))
+    print(json.dumps(summary, indent=2))
+
+
+def drawn(texts: tuple[str, ...], most: int, chance: np.random.Generator) -> list[str]:
+    """Distinct texts, in no order of length."""
+    known = sorted({text for text in texts if text})
+    return [known[place] for place in chance.permutation(len(known))[:most]]
+
+
+def compared(model: SentenceTransformer, ours: PackedBert, texts: list[str], repeats: int) -> dict[str, Any]:
+    """Texts a second of both sides by turns, the lowest cosine between their vectors, useful operations a second."""
+    sides = {"ours": ours.encode, "sentence_transformers": lambda some: model.encode(some, show_progress_bar=False)}
+    vectors = {name: np.asarray(side(texts), dtype=np.float64) for name, side in sides.items()}  # warm as well
+    unit = [found / np.linalg.norm(found, axis=1, keepdims=True) for found in vectors.values()]
+    lengths = [
+        len(ids) for ids in model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)["input_ids"]
+    ]
+    turns = []
+    for number in range(repeats):
+        turn = {"product_gflops": round(product_gflops(), 1)}
+        for name in sorted(sides, reverse=bool(number % 2)):
+            started = time.perf_counter()
+            sides[name](texts)
+            turn[name] = round(len(texts) / (time.perf_counter() - started), 2)
+        print(f"{number + 1}/{repeats}, {np.mean(lengths):.0f} tokens a text: {turn}", flush=True)
+        turns.append(turn)
+    per_text = useful_operations(model, lengths) / len(texts)
+    return {
+        "tokens_per_text": round(float(np.mean(lengths)), 1),
+        "speedup": round(statistics.median(turn["ours"] / turn["sentence_transformers"] for turn in turns), 3),
+        "min_cosine": round(float((unit[0] * unit[1]).sum(axis=1).min()), 8),
+        "useful_gflops": round(statistics.median(turn["ours"] for turn in turns) * per_text / 1e9, 1),
+        "turns": turns,
+    }
+
+
+def useful_operations(model: SentenceTransformer, lengths: list[int]) -> float:
+    """Multiplications and additions of the model's linear maps and attention for texts of so many tokens."""
+    config = model[0].auto_model.config
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    linear, attention = 2 * (4 * width**2 + 2 * width * inner), 4 * width
+    return float(sum(layers * (linear * length + attention * length**2) for length in lengths))
+
+
+def product_gflops(rows: int = 2048, tries: int = 3) -> float:
+    """The fastest of several float32 products of square matrices, in 10^9 operations a second."""
+    left = right = torch.full((rows, rows), 0.5)
+    seconds = []
+    for _ in range(tries):
+        started = time.perf_counter()
+        torch.mm(left, right)
+        seconds.append(time.perf_counter() - started)
+    return 2 * rows**3 / min(seconds) / 1e9
+
+
+def job(ours: PackedBert, texts: list[str], count: int) -> dict[str, Any]:
+    """One long job of `count` different texts, bare and in Ray; texts a second of each."""
+    many = [f"{texts[at % len(texts)]} {at}" for at in range(count)]
+    started = time.perf_counter()
+    ours.encode(many)
+    bare = time.perf_counter() - started
+    print(f"job of {count:,} texts: {bare:.0f} s as a bare loop", flush=True)
+    table = pa.table({"text_hash": [hashlib.sha256(text.encode()).hexdigest() for text in many], "text": many})
+    started = time.perf_counter()
+    with ray_session():
+        encoded = encode(table, Encoder(path=str(MODEL)))
+    in_ray = time.perf_counter() - started
+    assert len(encoded) == count
+    return {
+        "ray_efficiency": round(bare / in_ray, 3),
+        "job": {"texts": count, "bare_seconds": round(bare, 1), "ray_seconds": round(in_ray, 1)},
+    }
+
+
+if __name__ == "__main__":
+    main()
