@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-encode bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-encode bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ docs: env ## Write docs/tables.md from the schemas
 bench-encode: assets ## Texts a second of the encoder against sentence-transformers, and in Ray: DATA=folder
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/encode.py $(if $(DATA),"$(DATA)") $(BENCH)
 
+bench-features: env ## Spark's feature preparation of 1M and 20M interactions against Spark's defaults and polars
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/features.py $(BENCH)
+
 bench-generate: assets ## Profiles a second of the default backend against plain model.generate
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/generate.py $(BENCH)
 
@@ -89,6 +92,9 @@ bench-profiles: assets ## Labels against hidden genres and tags: ML_1M=folder ST
 
 bench-ranking: assets $(if $(findstring --no-peers,$(BENCH)),,peers) ## Nightrec against others: DATA=folder PROTOCOL=p1|p2 (BENCH=--no-peers)
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/ranking.py $(if $(DATA),"$(DATA)") --protocol $(or $(PROTOCOL),p1) $(BENCH)
+
+bench-scale: assets ## Time and memory of every task at 10^5, 10^6 and 10^7 events, and their growth
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/scale.py $(BENCH)
 
 bench-score: env peers ## Users a second of exact search against faiss, implicit and NumPy
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/score.py $(BENCH)

@@ -1,6 +1,8 @@
 """Wall time, CPU time and memory of a task, its child processes and (under spark-submit) its JVM."""
 
 import os
+import resource
+import sys
 import threading
 import time
 from pathlib import Path
@@ -8,6 +10,9 @@ from types import TracebackType
 from typing import Self
 
 import psutil
+
+MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
+"""Units of `ru_maxrss` in a megabyte: Linux counts kilobytes, macOS bytes."""
 
 
 class UsageMeter:
@@ -35,12 +40,13 @@ class UsageMeter:
         self._thread.join()
 
     def read(self) -> dict[str, float]:
-        """Figures so far: `seconds`, `cpu_seconds`, `peak_rss_mb`."""
+        """Figures so far: `seconds`, `cpu_seconds`, `peak_rss_mb`, and `driver_rss_mb` of this process alone."""
         self._sample()
         return {
             "seconds": round(time.monotonic() - self._started, 2),
             "cpu_seconds": round(sum(self._cpu.values()), 2),
             "peak_rss_mb": round(self._peak / 2**20),
+            "driver_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_PER_MB),
         }
 
     def _run(self) -> None:

@@ -1,6 +1,6 @@
 """What a second night costs when little has changed, and that it ends as a full recompute (`make bench-night2`).
 
-A first night on a part of ML-100K writes every profile. From its lake, four second nights begin: with nothing changed,
+A first night on a part of ML-100K writes every profile. From its lake, three second nights begin: with nothing changed,
 with 1% and with 10% of the users and items changed. Cost is CPU seconds of all tasks beyond what the same night takes
 on a catalogue of next to nothing, which is what starting Spark and Ray takes, over the same of the first night.
 Each second night is run once more from the same lake with `recompute`: all published rows must be the same.
@@ -20,20 +20,7 @@ from two_days import HOME, NIGHT, catalogue, frozen, next_day, run_tasks, write_
 from measurement import circumstances
 from schemas.config import RunConfig
 from schemas.manifest import publish_night, read_manifest
-from schemas.night import task_records
 
-TASKS = (
-    "jobs/ingest.py",
-    "jobs/features.py",
-    "ray_tasks.vocabularies",
-    "ray_tasks.item_profiles",
-    "ray_tasks.user_profiles",
-    "ray_tasks.embeddings",
-    "ray_tasks.candidates",
-    "ray_tasks.ranking",
-    "ray_tasks.explanations",
-    "jobs/evaluation.py",
-)
 SHARES = {"0": 0.0, "1": 0.01, "10": 0.1}
 SMALLEST = 30
 """Items and users of the catalogue on which a night is little more than its start."""
@@ -55,9 +42,9 @@ def main() -> None:
     start = nights(folder / "start", SMALLEST, SMALLEST, arguments, full=False)
     found = nights(folder / "whole", arguments.items, arguments.users, arguments, full=True)
     whole = found["first"]["cpu_seconds"] - start["first"]["cpu_seconds"]
-    costs = {f"cost_{n}": round((found[n]["cpu_seconds"] - start[n]["cpu_seconds"]) / whole, 4) for n in SHARES}
+    shares = {f"cost_{n}": round((found[n]["cpu_seconds"] - start[n]["cpu_seconds"]) / whole, 4) for n in SHARES}
     told = {
-        **costs,
+        **shares,
         "identical": all(found[n]["identical"] for n in SHARES),
         "start_cpu_seconds": {n: night["cpu_seconds"] for n, night in start.items()},
         "first_night_cpu_seconds": found["first"]["cpu_seconds"],
@@ -111,17 +98,12 @@ def copied(folder: Path, kind: str, name: str) -> Path:
 
 
 def measured(config: RunConfig) -> dict[str, Any]:
-    """Run a night and publish it; CPU seconds and wall seconds of each task, and of all."""
-    publish_night(run_tasks(config, TASKS))
-    records = task_records(config)
+    """Run a night and publish it; CPU seconds and wall seconds of all tasks, and of each."""
+    publish_night(run_tasks(config))
+    tasks = costs(config)
     return {
-        "cpu_seconds": round(sum(record["cpu_seconds"] for record in records.values()), 1),
-        "seconds": round(sum(record["seconds"] for record in records.values()), 1),
-        "tasks": {
-            name: {key: record[key] for key in ("seconds", "cpu_seconds", "peak_rss_mb")}
-            | {"repeats": record["counters"].get("repeats")}
-            for name, record in records.items()
-        },
+        **{name: round(sum(task[name] for task in tasks.values()), 1) for name in ("cpu_seconds", "seconds")},
+        "tasks": tasks,
     }
 
 

@@ -1,10 +1,7 @@
-"""A part of ML-100K today and a day later, and nights on it without Airflow, for benchmarks of the second night."""
+"""A part of ML-100K today and a day later, for benchmarks of what a second night costs."""
 
 import os
 import random
-import subprocess
-import sys
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,7 @@ from typing import Any
 import pandas as pd
 
 from schemas.config import RunConfig, freeze
-from schemas.night import save_config
 
-HOME = Path(__file__).resolve().parents[2]
 NIGHT = date(1998, 4, 23)
 NEW_CHOICES = 4
 """New interactions of each user that changed."""
@@ -79,16 +74,3 @@ def frozen(sources: Path, home: Path, on: date, run_id: str, generator: dict[str
 
 def _csv(path: Path, columns: dict[str, Any]) -> dict[str, Any]:
     return {"format": "csv", "path": str(path), "columns": columns}
-
-
-def run_tasks(config: RunConfig, tasks: Iterable[str]) -> str:
-    """Run tasks one after the other as processes of their own; returns where the configuration lies.
-
-    A task is a Spark job's file or a module.
-    """
-    uri = save_config(config)
-    for task in tasks:
-        print(f"{config.run_id} {task}", flush=True)
-        command = [task] if task.endswith(".py") else ["-m", task]
-        subprocess.run([sys.executable, *command, "--config", uri], check=True, cwd=HOME)
-    return uri

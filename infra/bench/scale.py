@@ -1,0 +1,131 @@
+"""How a night grows with the log: time and memory of every task at 10^5, 10^6 and 10^7 events (`make bench-scale`).
+
+Made-up logs with MovieLens 1M's marginals (infra/bench/synthetic.py). All tasks run as a night runs them, by the fake
+generator and the fake encoder, so that what grows is the pipeline; every profile is written. What the real models cost
+is measured on a sample of the same texts and told per profile and per text.
+
+`exponents`: of each task, the slope of log seconds over log events between the two largest logs, without what the task
+takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak. What is foretold for 10^8
+events is the largest log's figure times 10 to the power of the slope.
+"""
+
+import argparse
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from synthetic import NIGHT, Shape, write
+from task_runs import HOME, costs, run_tasks
+
+from measurement import circumstances
+from schemas.config import RunConfig, freeze, load_yaml
+from schemas.manifest import publish_night
+from schemas.night import task_records
+
+SMALLEST = 20_000
+FORETOLD = 1e8
+
+
+def main() -> None:
+    """Run the nights, write build/bench/scale.json and the picture beside it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=float, nargs="+", default=[1e5, 1e6, 1e7], help="sizes of the logs")
+    parser.add_argument("--seed", type=int, default=20_241)
+    arguments = parser.parse_args()
+    folder = HOME / "build" / "bench" / "scale"
+    shutil.rmtree(folder, ignore_errors=True)
+    start = night(folder, SMALLEST, arguments.seed)
+    nights = {int(events): night(folder, int(events), arguments.seed) for events in sorted(arguments.events)}
+    summary = {
+        "exponents": slopes(nights, start, "seconds"),
+        "memory_exponents": slopes(nights, {}, "peak_rss_mb"),
+        "driver_exponents": slopes(nights, {}, "driver_rss_mb"),
+        "peak_rss_mb": max(task["peak_rss_mb"] for task in nights[max(nights)]["tasks"].values()),
+    }
+    figures = {
+        **summary,
+        "foretold": foretold(nights, summary),
+        "start": start,
+        "nights": {f"{events:.0e}": found for events, found in nights.items()},
+        "seed": arguments.seed,
+        **circumstances(HOME),
+    }
+    path = HOME / "build" / "bench" / "scale.json"
+    path.write_text(json.dumps(figures, indent=2))
+    draw(nights, path.with_suffix(".svg"))
+    print(json.dumps(summary, indent=2))
+
+
+def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
+    """A night on a log of so many events: what each task took, and what the pipeline switched to by its rules."""
+    home = folder / f"{events:.0e}"
+    sizes = write(Shape(), events, home / "source", seed)
+    config = frozen(home, seed)
+    publish_night(run_tasks(config))
+    found = {
+        "users": sizes["users"],
+        "items": sizes["items"],
+        "factors_fitted": task_records(config)["features"]["counters"]["factors_fitted"],
+        "tasks": costs(config),
+    }
+    shutil.rmtree(home)  # gigabytes
+    return found
+
+
+def frozen(home: Path, seed: int) -> RunConfig:
+    """The night's configuration, with fakes in the place of the models."""
+    document = load_yaml(HOME / "infra" / "configs" / "synthetic.yaml")
+    for name in ("interactions", "items", "users"):
+        document["source"][name]["path"] = str(home / "source" / f"{name}.parquet")
+    document["generator"] |= {"backend": "fake", "nightly_token_budget": 10**10}
+    document["encoder"] = {"backend": "fake"}
+    store = f"sqlite:///{home}/mlflow.db"
+    return freeze(
+        document, run_id="scale", run_date=NIGHT, lake=str(home / "lake"), mlflow_tracking_uri=store, seed=seed
+    )
+
+
+def slopes(nights: dict[int, dict[str, Any]], start: dict[str, Any], figure: str) -> dict[str, float]:
+    """Each task's exponent of a figure between the two largest logs; beyond `start`, if there is one."""
+    small, large = sorted(nights)[-2:]
+    found = {}
+    for task in nights[large]["tasks"]:
+        least = start["tasks"][task][figure] if start else 0.0
+        values = [max(nights[events]["tasks"][task][figure] - least, 0.1) for events in (small, large)]
+        found[task] = round(math.log(values[1] / values[0]) / math.log(large / small), 3)
+    return found
+
+
+def foretold(nights: dict[int, dict[str, Any]], summary: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What the slopes say of 10^8 events, by task: hours and gigabytes on this machine."""
+    largest = max(nights)
+    times = FORETOLD / largest
+    return {
+        task: {
+            "hours": round(took["seconds"] * times ** summary["exponents"][task] / 3600, 2),
+            "peak_gb": round(took["peak_rss_mb"] * times ** max(summary["memory_exponents"][task], 0) / 1024, 1),
+        }
+        for task, took in nights[largest]["tasks"].items()
+    }
+
+
+def draw(nights: dict[int, dict[str, Any]], path: Path) -> None:
+    """Seconds and peak memory of every task over the size of the log."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    events = sorted(nights)
+    for task in nights[events[-1]]["tasks"]:
+        took = [nights[size]["tasks"][task] for size in events]
+        left.loglog(events, [one["seconds"] for one in took], marker="o", label=task)
+        right.semilogx(events, [one["peak_rss_mb"] / 1024 for one in took], marker="o", label=task)
+    left.loglog(events, [events_of / events[0] * 10 for events_of in events], "k:", label="proportional")
+    left.set(xlabel="events", ylabel="seconds", title="Wall time")
+    right.set(xlabel="events", ylabel="GB", title="Peak memory of all processes")
+    left.legend(fontsize="x-small", ncols=2)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    main()
