@@ -1,8 +1,8 @@
 """How a night grows with the log: time and memory of every task at 10^5, 10^6 and 10^7 events (`make bench-scale`).
 
 Made-up logs with MovieLens 1M's marginals (infra/bench/synthetic.py). All tasks run as a night runs them, by the fake
-generator and the fake encoder, so that what grows is the pipeline; every profile is written. What the real models cost
-is measured on a sample of the same texts and told per profile and per text.
+generator and the fake encoder, so that what grows is the pipeline; every profile is written. `real_models` is what the
+real ones cost on the smallest of the logs, under a budget of tokens: seconds per token and per text encoded.
 
 `exponents`: of each task, the slope of log seconds over log events between the two largest logs, without what the task
 takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak. What is foretold for 10^8
@@ -18,15 +18,19 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from synthetic import NIGHT, Shape, write
-from task_runs import HOME, costs, run_tasks
+from task_runs import HOME, NIGHT_TASKS, costs, run_tasks
 
 from measurement import circumstances
 from schemas.config import RunConfig, freeze, load_yaml
+from schemas.lake import Lake
 from schemas.manifest import publish_night
 from schemas.night import task_records
 
 SMALLEST = 20_000
 FORETOLD = 1e8
+SAMPLE_TOKENS = 20_000
+FAKE = {"backend": "fake"}
+FAKES = {**FAKE, "nightly_token_budget": 10**10}
 
 
 def main() -> None:
@@ -48,6 +52,7 @@ def main() -> None:
     figures = {
         **summary,
         "foretold": foretold(nights, summary),
+        "real_models": real_models(folder, int(min(arguments.events)), arguments.seed),
         "start": start,
         "nights": {f"{events:.0e}": found for events, found in nights.items()},
         "seed": arguments.seed,
@@ -75,13 +80,31 @@ def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
     return found
 
 
-def frozen(home: Path, seed: int) -> RunConfig:
-    """The night's configuration, with fakes in the place of the models."""
+def real_models(folder: Path, events: int, seed: int) -> dict[str, float]:
+    """Seconds per token of profiles and per text encoded, by the models that a night has by default."""
+    home = folder / "real"
+    write(Shape(), events, home / "source", seed)
+    config = frozen(home, seed, generator={"nightly_token_budget": SAMPLE_TOKENS}, encoder={})
+    run_tasks(config, NIGHT_TASKS[: NIGHT_TASKS.index("ray_tasks.embeddings") + 1])
+    rows = Lake(config.lake).snapshot("generation_costs", config.night).read().to_pylist()
+    tokens = sum(row["prompt_tokens"] + row["output_tokens"] for row in rows)
+    took, encoded = costs(config), task_records(config)["embeddings"]["counters"]["encoded"]
+    writing = took["item_profiles"]["seconds"] + took["user_profiles"]["seconds"]
+    return {
+        "tokens": tokens,
+        "seconds_per_token": round(writing / tokens, 5),
+        "texts": encoded,
+        "seconds_per_text": round(took["embeddings"]["seconds"] / encoded, 5),
+    }
+
+
+def frozen(home: Path, seed: int, generator: dict[str, Any] = FAKES, encoder: dict[str, Any] = FAKE) -> RunConfig:
+    """The night's configuration; by default with fakes in the place of the models, and every profile written."""
     document = load_yaml(HOME / "infra" / "configs" / "synthetic.yaml")
     for name in ("interactions", "items", "users"):
         document["source"][name]["path"] = str(home / "source" / f"{name}.parquet")
-    document["generator"] |= {"backend": "fake", "nightly_token_budget": 10**10}
-    document["encoder"] = {"backend": "fake"}
+    document["generator"] |= generator
+    document["encoder"] = encoder
     store = f"sqlite:///{home}/mlflow.db"
     return freeze(
         document, run_id="scale", run_date=NIGHT, lake=str(home / "lake"), mlflow_tracking_uri=store, seed=seed
