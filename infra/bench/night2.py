@@ -15,7 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from two_days import HOME, NIGHT, catalogue, frozen, next_day, run_tasks, write_sources
+from task_runs import HOME, costs, run_tasks
+from two_days import NIGHT, catalogue, frozen, next_day, write_sources
 
 from measurement import circumstances
 from schemas.config import RunConfig
