@@ -50,10 +50,10 @@ def read_dataset(night: PublishedNight, name: str, min_rating: float | None) -> 
 def _log(night: PublishedNight, min_rating: float | None) -> Log:
     """The night's log in the order of time. Its partition is of its run date, whatever the task's is."""
     as_of = datetime.combine(night.manifest.run_date, time(), UTC)
-    splits = night.read("splits").read(["user_id", "item_id", "timestamp", "rating", "split"])
-    splits = splits.sort_by([(name, "ascending") for name in ("timestamp", "user_id", "item_id")])
-    log = encode(splits, night.read("items").read(["item_id"]), as_of, min_rating)
-    return replace(log, split=np.zeros_like(log.split))
+    log = encode(night.read("splits").dataset(), night.read("items").read(["item_id"]), as_of, min_rating)
+    order = np.lexsort((log.item, log.user, log.time))
+    columns = {name: getattr(log, name)[order] for name in ("user", "item", "time", "relevant")}
+    return replace(log, **columns, split=np.zeros_like(log.split))
 
 
 def content(night: PublishedNight) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
@@ -20,6 +21,8 @@ from schemas.night import Task
 SPLITS = ("train", "validation", "test")
 WINDOWS = {"validation": 1, "test": 2, "serving": 3}
 """How many of the splits a window knows."""
+READ = ["user_id", "item_id", "timestamp", "rating", "split"]
+NO_EVENT = (*(np.zeros(0, dtype=np.int64),) * 4, np.zeros(0, dtype=bool))
 DAY = 86_400_000_000
 """A day in microseconds."""
 
@@ -74,40 +77,51 @@ class Window:
     stated: Stated = field(default_factory=Stated.none)
 
 
-def encode(splits: pa.Table, items: pa.Table, before: datetime, min_rating: float | None = None) -> Log:
-    """The log of the tables `splits` and `items`, events before `before` only.
+def encode(splits: ds.Dataset, items: pa.Table, before: datetime, min_rating: float | None = None) -> Log:
+    """The log of the tables `splits` and `items`, events before `before` only, by user, item and time.
 
-    A target is relevant unless it is rated below `min_rating`. Raises LakeError when an event's item is not in `items`.
+    A target is relevant unless it is rated below `min_rating`. Ids become positions batch by batch: of a log of any
+    size, only a batch is there in words. Raises LakeError when an event's item is not in `items`.
     """
-    splits = splits.filter(pc.less(splits["timestamp"], pa.scalar(before, splits["timestamp"].type)))
-    user_ids = pc.unique(splits["user_id"]).sort()
+    early = pc.field("timestamp") < pa.scalar(before, splits.schema.field("timestamp").type)
+    users = [pc.unique(batch["user_id"]) for batch in splits.to_batches(columns=["user_id"], filter=early)]
+    user_ids = pc.unique(pa.chunked_array(users, pa.string())).sort()
     item_ids = items["item_id"].combine_chunks().sort()
-    item = pc.index_in(splits["item_id"], value_set=item_ids)
-    if item.null_count:
-        raise LakeError(f"{item.null_count} rows of splits name items that the items table does not hold")
-    relevant = np.ones(len(item), dtype=bool)
-    if min_rating is not None:
-        relevant = ~pc.fill_null(pc.less(splits["rating"], min_rating), False).to_numpy()
-    return Log(
-        user_ids.to_numpy(zero_copy_only=False),
-        item_ids.to_numpy(zero_copy_only=False),
-        _integers(pc.index_in(splits["user_id"], value_set=user_ids)),
-        _integers(item),
-        _integers(splits["timestamp"].cast(pa.int64())),
-        _integers(pc.index_in(splits["split"], value_set=pa.array(SPLITS))),
-        relevant,
-    )
+    parts = [
+        _positions(batch, user_ids, item_ids, min_rating) for batch in splits.to_batches(columns=READ, filter=early)
+    ]
+    user, item, time, split, relevant = (np.concatenate(part) for part in zip(NO_EVENT, *parts, strict=True))
+    if strangers := int((item < 0).sum()):
+        raise LakeError(f"{strangers} rows of splits name items that the items table does not hold")
+    order = np.lexsort((time, item, user))
+    columns = (user[order], item[order], time[order], split[order], relevant[order])
+    return Log(user_ids.to_numpy(zero_copy_only=False), item_ids.to_numpy(zero_copy_only=False), *columns)
 
 
 def read_log(task: Task) -> Log:
     """The night's log, from its `splits` and `items`."""
-    splits = task.read("splits").read(["user_id", "item_id", "timestamp", "rating", "split"])
-    items = task.read("items").read(["item_id"])
+    splits, items = task.read("splits").dataset(), task.read("items").read(["item_id"])
     return encode(splits, items, task.config.as_of, task.config.evaluation.min_rating)
 
 
-def _integers(column: pa.ChunkedArray) -> Ints:
-    return np.asarray(column.to_numpy(), dtype=np.int64)
+def _positions(
+    batch: pa.RecordBatch, user_ids: pa.Array, item_ids: pa.Array, min_rating: float | None
+) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
+    """Columns of a log; -1 for an item that is not there."""
+    relevant = np.ones(len(batch), dtype=bool)
+    if min_rating is not None:
+        relevant = ~pc.fill_null(pc.less(batch["rating"], min_rating), False).to_numpy(zero_copy_only=False)
+    return (
+        _integers(pc.index_in(batch["user_id"], value_set=user_ids)),
+        _integers(pc.index_in(batch["item_id"], value_set=item_ids)),
+        _integers(batch["timestamp"].cast(pa.int64())),
+        _integers(pc.index_in(batch["split"], value_set=pa.array(SPLITS))),
+        relevant,
+    )
+
+
+def _integers(column: pa.Array) -> Ints:
+    return np.asarray(pc.fill_null(column, -1).to_numpy(), dtype=np.int64)
 
 
 def window(log: Log, name: str, served: NDArray[np.object_] | None = None, stated: Stated | None = None) -> Window:

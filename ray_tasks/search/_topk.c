@@ -1,62 +1,103 @@
 /* The k best items by inner product for each user of a block, exactly. Loaded by kernel.py, which says how it is called.
 
-   It is a product of two matrices that is never written down. A tile of 6 users x 16 items is summed over the
-   dimensions in registers, by the scheme of GotoBLAS and BLIS (Goto and van de Geijn 2008, Van Zee and van de Geijn
-   2015): 16 items are a panel, of which so many dimensions stay in the L1 cache while all users of the block pass by
-   from the L2 cache. What is new is the end: a tile's scores are compared with the users' thresholds while they are
-   still in registers, and only those above reach a buffer. A user's threshold is the k-th best score as of late.
+   A product of two matrices that is never written down. A tile of 6 users x 16 items is summed over the dimensions in
+   registers, by the scheme of GotoBLAS and BLIS (Goto and van de Geijn 2008, Van Zee and van de Geijn 2015): 16 items
+   are a panel, of which so many dimensions stay in the L1 cache while all users of the block pass by from the L2 cache.
+   New is the end: a tile's scores are compared with the users' thresholds while they are still in registers, and only
+   those above reach a buffer. A user's threshold is the k-th best score as of late.
 
-   Items come by ascending position, and a score enters only above the threshold: of equal scores, the one of the
-   lower position stays. Every score is summed in the same order wherever its user and item stand, so that neither
-   blocks nor threads change a result. All inputs are finite, and so are the scores: the caller sees to that.
-*/
+   Items come by ascending position, and a score enters only above the threshold: of equal scores, the one of the lower
+   position stays. Every score is summed in the same order wherever its user and item stand, so that neither blocks nor
+   threads change a result. All inputs are finite, and so are the scores: the caller sees to that. */
+#include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "_best.h"
+/* Read by kernel.py, which refuses a library that was built from another version of this file. */
+const int topk_interface = 2;
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#endif
+
+#define WIDE __attribute__((target("avx2,fma")))
+#define INLINED WIDE static inline __attribute__((always_inline))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
 
 enum { ROWS = 6, COLUMNS = 16, TILE = ROWS * COLUMNS, DEPTH = 256, LINE = 64 };
 
-/* Read by kernel.py, which refuses a library that was built from another version of this file. */
-const int topk_interface = 1;
+/* One user's best so far: `held` keys and positions, by ascending position, and the seen positions still ahead. */
+typedef struct {
+    int32_t *key, *position;
+    int64_t held;
+    const int64_t *seen, *seen_end;
+} Best;
+
+int topk_fits(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+/* A score's bits as an integer in the order of the scores, and back. */
+INLINED int32_t turned(int32_t bits) { return bits ^ ((bits >> 31) & INT32_MAX); }
+
+INLINED float score_of(int32_t key)
+{
+    float score;
+    key = turned(key);
+    memcpy(&score, &key, sizeof score);
+    return score;
+}
+
+INLINED int64_t reaching(const Best *best, int32_t floor)
+{
+    int32_t count = 0;
+    for (int64_t i = 0; i < best->held; i++) count += best->key[i] >= floor;
+    return count;
+}
+
+/* Keeps the k best of more than k, in their order, and returns the lowest kept score.
+   The floor is found by halving its range: counting has no branches, where a heap or a quickselect guesses. */
+INLINED float keep_best(Best *best, int64_t k)
+{
+    int32_t low = INT32_MAX, high = -INT32_MAX, least = INT32_MAX;
+    for (int64_t i = 0; i < best->held; i++) low = MIN(low, best->key[i]), high = -MIN(-high, -best->key[i]);
+    for (int64_t count = best->held; low < high && count > k;) {
+        int32_t middle = (int32_t)(high - ((int64_t)high - low) / 2);
+        int64_t reached = reaching(best, middle);
+        if (reached >= k) low = middle, count = reached;
+        else high = middle - 1;
+    }
+    /* Now k reach the floor, or more with ties at it: of these the first ones stay. */
+    int64_t ties = k - reaching(best, low + 1), kept = 0;
+    for (int64_t i = 0; i < best->held; i++) {
+        int32_t key = best->key[i], position = best->position[i];
+        int equal = key == low, takes = (key > low) | (equal & (ties > 0));
+        ties -= equal;
+        best->key[kept] = key, best->position[kept] = position;
+        least = takes & (key < least) ? key : least;
+        kept += takes;
+    }
+    best->held = kept;
+    return score_of(least);
+}
+
+/* Takes a score in, unless the user has seen the item. A user's scores come by ascending position. */
+INLINED void offer(Best *best, float score, int32_t position, int64_t k, int64_t room, float *threshold)
+{
+    while (best->seen < best->seen_end && *best->seen < position) best->seen++;
+    if (best->seen < best->seen_end && *best->seen == position) return;
+    int32_t bits;
+    score += 0.0f; /* -0 becomes 0, since the two are a tie */
+    memcpy(&bits, &score, sizeof bits);
+    best->key[best->held] = turned(bits);
+    best->position[best->held++] = position;
+    if (__builtin_expect(best->held == room, 0)) *threshold = keep_best(best, k);
+}
 
 /* Adds a (steps, 6) times b (steps, 16) to the tile, or begins it unless `resume`. With thresholds (6), returns whether
    any score is above its row's; if so, `above` has bit 16 * row + column, 64 bits a word. The tile is only complete in
-   memory where it is needed: for the next dimensions, or because a score is above. */
-typedef int Sum(const float *a, const float *b, int64_t steps, int resume, const float *thresholds, float *tile,
-                uint64_t *above);
-
-/* For every processor. Two rows at a time: eight sums of four floats, which their registers hold. */
-static int sum_plain(const float *a, const float *b, int64_t steps, int resume, const float *thresholds, float *tile,
-                     uint64_t *above)
-{
-    typedef float Four __attribute__((vector_size(16)));
-    for (int row = 0; row < ROWS; row += 2) {
-        Four sums[8] = {{0}}, items;
-        if (resume) memcpy(sums, tile + row * COLUMNS, sizeof sums);
-        for (int64_t i = 0; i < steps; i++)
-            for (int part = 0; part < 4; part++) {
-                memcpy(&items, b + i * COLUMNS + part * 4, sizeof items);
-                sums[part] += a[i * ROWS + row] * items;
-                sums[part + 4] += a[i * ROWS + row + 1] * items;
-            }
-        memcpy(tile + row * COLUMNS, sums, sizeof sums);
-    }
-    above[0] = above[1] = 0;
-    for (int at = 0; thresholds && at < TILE; at++)
-        above[at / 64] |= (uint64_t)(tile[at] > thresholds[at / COLUMNS]) << at % 64;
-    return (above[0] | above[1]) != 0;
-}
-
-#if defined(__x86_64__)
-#define WIDE __attribute__((target("avx2,fma")))
-
-/* For AVX2 and FMA: twelve sums of eight floats, two of the items and one of a user fill the sixteen registers. */
-WIDE static int sum_wide(const float *a, const float *b, int64_t steps, int resume, const float *thresholds,
-                         float *tile, uint64_t *above)
+   memory where it is needed: for the next dimensions, or because a score is above. Twelve sums of eight floats, two of
+   the items and one of a user fill the sixteen registers. */
+INLINED int sum(const float *a, const float *b, int64_t steps, int resume, const float *thresholds, float *tile,
+                uint64_t *above)
 {
     __m256 sums[ROWS][2], any = _mm256_setzero_ps();
 #pragma GCC unroll 6
@@ -98,81 +139,57 @@ WIDE static int sum_wide(const float *a, const float *b, int64_t steps, int resu
     }
     return thresholds != 0;
 }
-#endif
 
-/* The next part of a block of memory, at the beginning of a cache line. */
-SHARED void *carve(char **memory, int64_t bytes)
-{
-    char *here = *memory;
-    *memory += (bytes + LINE - 1) / LINE * LINE;
-    return here;
-}
-
-/* See topk_block. */
-SHARED int search(Sum *sum, const float *users, int64_t n, int64_t d, const float *panels, const int32_t *positions,
-                  int64_t columns, const int64_t *seen, const int64_t *offsets, int64_t k, int64_t room,
-                  int32_t *found, float *scores)
+/* users (n, d); panels (panels, d, 16) with the items' positions (columns), ascending; per user the ascending positions
+   seen[offsets[u]:offsets[u + 1]], or no offsets; room > k: places in a user's buffer. Writes found and scores (n, k) by
+   ascending position, -1 and -infinity where there are no more. Returns 0, or 1 where there is no memory. */
+WIDE int topk_block(const float *users, int64_t n, int64_t d, const float *panels, const int32_t *positions,
+                    int64_t columns, const int64_t *seen, const int64_t *offsets, int64_t k, int64_t room,
+                    int32_t *found, float *scores)
 {
     int64_t groups = (n + ROWS - 1) / ROWS, n_panels = (columns + COLUMNS - 1) / COLUMNS;
-    int64_t passes = (d + DEPTH - 1) / DEPTH, depth = (d + passes - 1) / passes, total = LINE;
-    int64_t sizes[] = {groups * ROWS * d * 4, groups * TILE * 4, groups * ROWS * 4, n * (int64_t)sizeof(Best),
-                       n * room * 8, k * 16};
-    for (int i = 0; i < 6; i++) total += sizes[i] + LINE;
-    char *memory = malloc((size_t)total), *whole = memory;
-    if (!memory) return 1;
-    memory += LINE - (uintptr_t)memory % LINE;
-    float *packed = memset(carve(&memory, sizes[0]), 0, (size_t)sizes[0]), *tiles = carve(&memory, sizes[1]);
-    float *thresholds = carve(&memory, sizes[2]);
-    Best *best = carve(&memory, sizes[3]);
-    int32_t *buffers = carve(&memory, sizes[4]);
-    uint64_t *words = carve(&memory, sizes[5]), above[2];
-    for (int64_t u = 0; u < groups * ROWS; u++) thresholds[u] = u < n ? -INFINITY : INFINITY;
-    for (int64_t u = 0; u < n; u++) {
-        for (int64_t i = 0; i < d; i++) packed[(u / ROWS * d + i) * ROWS + u % ROWS] = users[u * d + i];
-        best[u] = (Best){buffers + u * room * 2, buffers + u * room * 2 + room, 0, 0, 0};
-        if (offsets) best[u].seen = seen + offsets[u], best[u].seen_end = seen + offsets[u + 1];
+    int64_t passes = (d + DEPTH - 1) / DEPTH, depth = (d + passes - 1) / passes;
+    float *packed = aligned_alloc(LINE, (groups * ROWS * d * 4 + LINE - 1) / LINE * LINE);
+    float *tiles = aligned_alloc(LINE, groups * TILE * 4), *thresholds = malloc(groups * ROWS * 4);
+    int32_t *buffers = malloc(n * room * 8);
+    Best *best = calloc(n, sizeof(Best));
+    int failed = !packed || !tiles || !thresholds || !buffers || !best;
+    for (int64_t u = 0; !failed && u < groups * ROWS; u++) {
+        thresholds[u] = u < n ? -INFINITY : INFINITY;
+        for (int64_t i = 0; i < d; i++) packed[(u / ROWS * d + i) * ROWS + u % ROWS] = u < n ? users[u * d + i] : 0;
+        if (u < n) best[u].key = buffers + u * room * 2, best[u].position = best[u].key + room;
+        if (u < n && offsets) best[u].seen = seen + offsets[u], best[u].seen_end = seen + offsets[u + 1];
     }
-    for (int64_t p = 0; p < n_panels; p++) {
-        const int32_t *position = positions + p * COLUMNS;
-        uint64_t valid = ((1ull << MIN(columns - p * COLUMNS, COLUMNS)) - 1) * 0x0001000100010001ull;
+    for (int64_t p = 0; !failed && p < n_panels; p++) {
+        uint64_t valid = ((1ull << MIN(columns - p * COLUMNS, COLUMNS)) - 1) * 0x0001000100010001ull, above[2];
         for (int64_t from = 0; from < d; from += depth) {
             int64_t steps = MIN(depth, d - from), each = (steps + groups - 1) / groups;
             const float *b = panels + (p * d + from) * COLUMNS;
-            int last = from + steps == d;
             for (int64_t g = 0; g < groups; g++) {
                 float *tile = tiles + g * TILE, *goals = thresholds + g * ROWS;
                 /* A cache line is one dimension of a panel: each group fetches its share of the next panel's ahead. */
                 for (int64_t i = g * each; p + 1 < n_panels && i < MIN(steps, (g + 1) * each); i++)
                     __builtin_prefetch(b + (d + i) * COLUMNS, 0, 2);
-                if (!sum(packed + (g * d + from) * ROWS, b, steps, from > 0, last ? goals : 0, tile, above)) continue;
-                for (int at = 0, half = 0; half < 2; half++)
+                float *last = from + steps == d ? goals : 0;
+                if (!sum(packed + (g * d + from) * ROWS, b, steps, from > 0, last, tile, above)) continue;
+                for (int half = 0; half < 2; half++)
                     for (uint64_t bits = above[half] & valid; bits; bits &= bits - 1) {
-                        at = 64 * half + __builtin_ctzll(bits);
-                        offer(&best[g * ROWS + at / COLUMNS], tile[at], position[at % COLUMNS], k, room,
-                              goals + at / COLUMNS);
+                        int at = 64 * half + __builtin_ctzll(bits), row = at / COLUMNS, column = at % COLUMNS;
+                        offer(&best[g * ROWS + row], tile[at], positions[p * COLUMNS + column], k, room, goals + row);
                     }
             }
         }
     }
-    for (int64_t u = 0; u < n; u++) write_list(&best[u], k, words, found + u * k, scores + u * k);
-    free(whole);
-    return 0;
+    for (int64_t u = 0; !failed && u < n; u++) {
+        if (best[u].held > k) keep_best(&best[u], k);
+        for (int64_t i = 0; i < k; i++) {
+            found[u * k + i] = i < best[u].held ? best[u].position[i] : -1;
+            scores[u * k + i] = i < best[u].held ? score_of(best[u].key[i]) : -INFINITY;
+        }
+    }
+    free(packed), free(tiles), free(thresholds), free(buffers), free(best);
+    return failed;
 }
-
-#define ARGUMENTS users, n, d, panels, positions, columns, seen, offsets, k, room, found, scores
-#define PARAMETERS                                                                                                     \
-    const float *users, int64_t n, int64_t d, const float *panels, const int32_t *positions, int64_t columns,          \
-        const int64_t *seen, const int64_t *offsets, int64_t k, int64_t room, int32_t *found, float *scores
-
-#if defined(__x86_64__)
-WIDE static int search_wide(PARAMETERS) { return search(sum_wide, ARGUMENTS); }
-int topk_has_wide(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #else
-static int search_wide(PARAMETERS) { return search(sum_plain, ARGUMENTS); }
-int topk_has_wide(void) { return 0; }
+int topk_fits(void) { return 0; }
 #endif
-
-/* users (n, d); panels (panels, d, 16) with the items' positions (columns), ascending; per user the ascending positions
-   seen[offsets[u]:offsets[u + 1]], or no offsets; room > k: places in a user's buffer. Writes found and scores (n, k).
-   Returns 0, or 1 where there is no memory. */
-int topk_block(int wide, PARAMETERS) { return wide ? search_wide(ARGUMENTS) : search(sum_plain, ARGUMENTS); }

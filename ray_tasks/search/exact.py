@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.search.engine import Engine, Lists, Positions, Vectors
 from ray_tasks.search.fallbacks import FaissEngine, NumpyEngine
-from ray_tasks.search.kernel import CompiledEngine, has_wide
+from ray_tasks.search.kernel import CompiledEngine, library
 
 log = logging.getLogger("nightrec.search")
 
@@ -37,11 +37,11 @@ LARGEST = float(np.finfo(np.float32).max) / 2
 def backend() -> Backend:
     """What searches in this process; the log says it once, with the reason."""
     try:
-        wide = has_wide()
+        library()
     except ImportError as error:
         reason = str(error)
     else:
-        log.info("exact search by the compiled kernel, %s", "with AVX2 and FMA" if wide else "without AVX2 and FMA")
+        log.info("exact search by the compiled kernel")
         return "compiled"
     try:
         import faiss  # noqa: F401

@@ -15,7 +15,7 @@ import numpy as np
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.search.engine import Lists, Positions, Vectors, part_of
 
-INTERFACE = 1
+INTERFACE = 2
 """`topk_interface` of the _topk.c that this module calls."""
 ROWS, COLUMNS = 6, 16
 """Users and items of a tile that the kernel holds in registers."""
@@ -45,30 +45,24 @@ def library() -> ctypes.CDLL:
         raise ImportError(f"the compiled kernel cannot be loaded: {error}") from error
     if interface != INTERFACE:
         raise ImportError(f"the compiled kernel is of interface {interface}, not {INTERFACE}; install Nightrec again")
+    if not found.topk_fits():
+        raise ImportError("this processor has no AVX2 and FMA")
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     users, items, seen = (pointer, number, number), (pointer, pointer, number), (pointer, pointer)
-    found.topk_block.argtypes = (ctypes.c_int, *users, *items, *seen, number, number, pointer, pointer)
+    found.topk_block.argtypes = (*users, *items, *seen, number, number, pointer, pointer)
     return found
-
-
-def has_wide() -> bool:
-    """Whether this processor has what the kernel's fast variant needs: AVX2 and FMA."""
-    return bool(library().topk_has_wide())
 
 
 class CompiledEngine:
     """See Engine. The items are packed once; a thread needs a few MB beside them, whatever the number of users.
 
-    `wide` chooses the variant (default: what the processor has), `block` the users at once. No result depends on the
-    block; the variants round differently.
+    `block` is the users at once; no result depends on it.
     """
 
-    def __init__(
-        self, items: Vectors, positions: Positions, *, wide: bool | None = None, block: int | None = None
-    ) -> None:
+    def __init__(self, items: Vectors, positions: Positions, *, block: int | None = None) -> None:
         self._kernel = library()
         self._positions, self._panels = positions, packed(items, positions)
-        self._wide, self._block = has_wide() if wide is None else wide, block
+        self._block = block
 
     def search(self, users: Vectors, k: int, seen: Rows | None, threads: int) -> Lists:
         """See Engine. Raises MemoryError."""
@@ -90,10 +84,9 @@ class CompiledEngine:
     def _search_block(self, users: Vectors, block: slice, seen: Rows | None, lists: Lists) -> None:
         own = np.ascontiguousarray(users[block])
         part = part_of(seen, block.start, block.stop) if seen is not None else None
-        positions, scores = lists.positions[block], lists.scores[block]
-        k = positions.shape[1]
+        k = lists.positions.shape[1]
+        positions, scores = np.empty((len(own), k), np.int32), np.empty((len(own), k), np.float32)
         failed = self._kernel.topk_block(
-            self._wide,
             *(own.ctypes.data, *own.shape),
             *(self._panels.ctypes.data, self._positions.ctypes.data, len(self._positions)),
             *((part.items.ctypes.data, part.offsets.ctypes.data) if part is not None else (None, None)),
@@ -101,6 +94,9 @@ class CompiledEngine:
         )
         if failed:
             raise MemoryError(f"exact search: no memory for the buffers of {len(own)} users with lists of {k} items")
+        best = np.argsort(-scores, axis=1, kind="stable")  # they come by position, which ties keep
+        lists.positions[block] = np.take_along_axis(positions, best, axis=1)
+        lists.scores[block] = np.take_along_axis(scores, best, axis=1)
 
 
 def room(k: int) -> int:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
@@ -79,7 +80,7 @@ def items_table(n_items: int = N_ITEMS) -> pa.Table:
 
 def log_of(events: Sequence[Event], n_items: int = N_ITEMS, min_rating: float | None = None) -> Log:
     """The log of a night at AS_OF."""
-    return encode(splits_table(events), items_table(n_items), AS_OF, min_rating)
+    return encode(ds.dataset(splits_table(events)), items_table(n_items), AS_OF, min_rating)
 
 
 def random_vectors(n_items: int = N_ITEMS, seed: int = 1) -> Vectors:
