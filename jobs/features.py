@@ -13,6 +13,9 @@ from jobs.item_documents import documents_and_statistics
 from jobs.session import fit_shuffles, spark_session
 from schemas.night import Task, night_task, task_arguments
 
+EVENT = ("user_id", "item_id", "timestamp", "rating", "weight")
+"""What of an interaction any feature looks at: reviews stay on disk."""
+
 
 def main() -> None:
     """Run the task."""
@@ -27,7 +30,7 @@ def features(task: Task, spark: SparkSession) -> None:
     Raises NothingToDo when no user is left to serve.
     """
     fit_shuffles(spark, task.config.features, input_bytes(task, "interactions", "items"))
-    interactions = read_table(spark, task.read("interactions")).persist(StorageLevel.MEMORY_AND_DISK)
+    interactions = read_table(spark, task.read("interactions")).select(*EVENT).persist(StorageLevel.MEMORY_AND_DISK)
     histories(task, spark, interactions)
     documents_and_statistics(task, spark, interactions)
 

@@ -22,6 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from schemas.content_hash import content_hash
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
+from schemas.small_files import join_small_files
 from schemas.storage import delete_folder, file_size, list_files, resolve
 from schemas.table import PARTITION, Table
 from schemas.tables import TABLES
@@ -129,13 +130,15 @@ class Lake:
         return self.snapshot(name, known[-1]) if known else None
 
     def publish(self, stage: Stage, audit: Audit, metadata: Mapping[str, Any]) -> Published:
-        """Audit the staged files and commit them as the partition's whole content.
+        """Audit the staged files, the small ones joined, and commit them as the partition's whole content.
 
         `metadata` goes into the commit: run id, config hash, code version, versions of the input tables.
         Raises SchemaMismatch or AuditFailed (nothing is committed, the files are kept), PublishConflict when
         another attempt published the partition since this one began.
         """
-        files = list_files(stage.uri, ".parquet")
+        staged = list_files(stage.uri, ".parquet")
+        check_schema(stage.table, staged, stage.uri)
+        files = join_small_files(staged, stage.table.schema)
         counts = check_schema(stage.table, files, stage.uri)
         failures = audit(stage.table, files)
         if failures:

@@ -49,6 +49,7 @@ class CandidateFiles:
         filesystem, _ = resolve(uris[0])
         paths = [resolve(uri)[1] for uri in uris]
         wanted = (ds.field("window") == window) & ds.field("user_id").isin(pa.array(user_ids, pa.string()))
+        wanted &= (ds.field("user_id") >= first) & (ds.field("user_id") <= last)  # by which row groups are left out
         return Lists.of(ds.dataset(paths, schema=CANDIDATES.schema, filesystem=filesystem).to_table(filter=wanted))
 
 
