@@ -1,4 +1,4 @@
-"""Small Parquet files of a stage become fewer: readers pay for each file, and writers make one per block or partition."""
+"""Small Parquet files of a stage become fewer: readers pay for each, and writers make one per block or partition."""
 
 from collections.abc import Sequence
 
