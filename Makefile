@@ -18,7 +18,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: profile peers bench-encode bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 nightly: assets ## Run a night: RUN_DATE=2026-11-22 CONFIG=my.yaml (default: ML-100K)
 	@$(PY) infra/local/nightly.py $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)")
@@ -76,7 +76,7 @@ bench-encode: assets ## Texts a second of the encoder against sentence-transform
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/encode.py $(if $(DATA),"$(DATA)") $(BENCH)
 
 bench-features: env ## Spark's feature preparation of 1M and 20M interactions against Spark's defaults and polars
-	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/features.py $(BENCH)
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/feature_preparation.py $(BENCH)
 
 bench-generate: assets ## Profiles a second of the default backend against plain model.generate
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/generate.py $(BENCH)

@@ -98,12 +98,12 @@ def publish(table: str, rows: list[dict], night: date):
 
 
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", [*PAGES, ROOT / ".pre-commit-config.yaml"], ids=short)
 def test_every_make_target_that_is_named_exists(path):
-    named = re.findall(r"(?:`|^|run: )make ([a-z][a-z-]*)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:`|^|run: )make ([a-z][a-z0-9-]*)", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) <= targets()
 
 
