@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-encode bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-encode bench-experiments bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ docs: env ## Write docs/tables.md from the schemas
 
 bench-encode: assets ## Texts a second of the encoder against sentence-transformers, and in Ray: DATA=folder
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/encode.py $(if $(DATA),"$(DATA)") $(BENCH)
+
+bench-experiments: env ## Simulated experiments: false decisions, power, the alarm for lost users, CUPED
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/experiments.py $(BENCH)
 
 bench-features: env ## Spark's feature preparation of 1M and 20M interactions against Spark's defaults and polars
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/feature_preparation.py $(BENCH)

@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from schemas.errors import ConfigError
+from schemas.experiments import Experiments
 from schemas.source_config import Section, Sources
 
 SOURCES = (
@@ -390,6 +391,7 @@ class RunConfig(Section):
     explanations: Explanations = Explanations()
     evaluation: Evaluation = Evaluation()
     tuning: Tuning = Tuning()
+    experiments: Experiments = Experiments()
 
     @property
     def night(self) -> date:
@@ -456,7 +458,32 @@ def freeze(document: Mapping[str, Any], where: str = "configuration", **override
     for section, name in (("", "lake"), ("", "mlflow_tracking_uri"), ("generator", "path"), ("encoder", "path")):
         home = expanded[section] if section else expanded
         home[name] = _expand(home[name], where)
-    return RunConfig.model_validate(expanded)
+    frozen = RunConfig.model_validate(expanded)
+    if problems := _arm_problems(frozen):
+        raise ConfigError(where, problems)
+    return frozen
+
+
+def with_changes(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """The configuration by which an arm of an experiment makes its lists.
+
+    Raises ConfigError when the changes do not fit it.
+    """
+    return freeze({**config.model_dump(mode="json"), "experiments": {}}, "changes", **changes)
+
+
+def _arm_problems(config: RunConfig) -> list[str]:
+    """What is wrong with arms of experiments that are not over: a setting may have gone since the others ended."""
+    problems = []
+    for experiment in config.experiments.planned:
+        if config.run_date and experiment.end <= config.run_date:
+            continue
+        for arm in experiment.arms:
+            try:
+                with_changes(config, arm.changes)
+            except ConfigError as error:
+                problems += [f"experiment {experiment.name}, arm {arm.name}: {found}" for found in error.problems]
+    return problems
 
 
 def _expand(text: str, where: str) -> str:

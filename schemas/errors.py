@@ -65,3 +65,7 @@ class ModelError(NightrecError):
 
 class BenchmarkError(NightrecError):
     """A benchmark cannot be trusted: a peer failed or broke the rules, or two implementations of a metric disagree."""
+
+
+class ExperimentError(NightrecError):
+    """The counts of an experiment cannot be read out: a column is absent, or a user was shown two arms."""
