@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Rows
+from ray_tasks.search import kernel
 from ray_tasks.search.engine import Engine, Lists, Positions, Vectors
 from ray_tasks.search.fallbacks import FaissEngine, NumpyEngine
-from ray_tasks.search.kernel import CompiledEngine, library
+from ray_tasks.search.kernel import CompiledEngine
 
 log = logging.getLogger("nightrec.search")
 
@@ -37,7 +38,7 @@ LARGEST = float(np.finfo(np.float32).max) / 2
 def backend() -> Backend:
     """What searches in this process; the log says it once, with the reason."""
     try:
-        library()
+        kernel.library()
     except ImportError as error:
         reason = str(error)
     else:

@@ -45,7 +45,7 @@ def plan(capsys):
 
 def columns_read(text):
     """Columns of the files that a plan reads."""
-    schemas = re.findall(r"ReadSchema: struct<(.*)>", text)
+    schemas = [re.sub(r"struct<.*?>", "", schema) for schema in re.findall(r"ReadSchema: struct<(.*)>", text)]
     return {name for schema in schemas for name in re.findall(r"(?:^|,)(\w+):", schema)}
 
 
