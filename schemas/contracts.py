@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -43,8 +44,16 @@ def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[st
     Rows are read `part_rows` at a time, so that memory is that of a part, and 16 bytes per row for the keys. Results
     hold counts only, never values: rows may be personal data.
     """
-    found, keys = _Failures(), [pd.DataFrame({name: [] for name in HASHES}, dtype="uint64")]
-    for frame in _parts(rows, part_rows):
+    found, parts = _Failures(), _parts(rows, part_rows)
+    first = next(parts, rows.schema.empty_table().to_pandas())
+    keys = [_hashes(first[list(table.key)])]
+    second = next(parts, None)
+    if second is None:  # all at once: Great Expectations takes a tenth of a second to begin
+        whole = pd.concat([first, *keys], axis=1)
+        found.add(table, whole, [*expectations_of_keys(table), *expectations_of_rows(table)])
+        return found.in_words()
+    found.add(table, first, expectations_of_rows(table))
+    for frame in chain([second], parts):
         found.add(table, frame, expectations_of_rows(table))
         keys.append(_hashes(frame[list(table.key)]))
     found.add(table, pd.concat(keys, ignore_index=True), expectations_of_keys(table))

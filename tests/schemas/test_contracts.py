@@ -66,7 +66,7 @@ def test_every_column_of_every_table_is_described_and_every_key_exists():
         assert {e.arguments.get("column", table.key[0]) for e in expectations_of_rows(table)} <= names
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c", "d", "e", None]), max_size=7), st.integers(1, 4))
 def test_parts_say_what_the_whole_says(items, part_rows):
     table = TABLES["splits"]

@@ -144,7 +144,7 @@ def test_what_a_task_sets_at_its_end_is_what_the_next_night_compares(nights):
 CATALOGUES = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(CATALOGUES, st.sampled_from([1, 2])), min_size=2, max_size=4))
 def test_any_run_of_nights_ends_with_what_a_full_recompute_gives(tmp_path_factory, plan):
     with pytest.MonkeyPatch.context() as patch:
