@@ -15,32 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from task_runs import HOME, run_tasks
-from two_days import NIGHT, catalogue, frozen, next_day, write_sources
+from task_runs import HOME, NIGHT_TASKS, run_tasks
+from two_days import NIGHT, catalogue, frozen, next_day, parsed, write_sources
 
 from measurement import circumstances
 from schemas.config import RunConfig
 from schemas.lake import Lake
 from schemas.night import task_records
 
-TASKS = (
-    "jobs/ingest.py",
-    "jobs/features.py",
-    "ray_tasks.vocabularies",
-    "ray_tasks.item_profiles",
-    "ray_tasks.user_profiles",
-)
+TASKS = NIGHT_TASKS[: NIGHT_TASKS.index("ray_tasks.user_profiles") + 1]
 CHANGED_ITEMS, CHANGED_USERS = 0.01, 0.05
 
 
 def main() -> None:
     """Run both nights and write build/bench/incremental.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=400, help="most used items of ML-100K (default 400)")
-    parser.add_argument("--users", type=int, default=200, help="most recently active users (default 200)")
-    parser.add_argument("--backend", default="transformers", choices=("transformers", "fake"))
-    parser.add_argument("--seed", type=int, default=20_241)
-    arguments = parser.parse_args()
+    arguments = parsed(__doc__ or "")
     folder = HOME / "build" / "bench" / "incremental"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from task_runs import HOME, costs, run_tasks
-from two_days import NIGHT, catalogue, frozen, next_day, write_sources
+from two_days import NIGHT, catalogue, frozen, next_day, parsed, write_sources
 
 from measurement import circumstances
 from schemas.config import RunConfig
@@ -31,12 +31,7 @@ TOLD_APART = ("generation_costs",)
 
 def main() -> None:
     """Run all nights and write build/bench/night2.json."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=400, help="most used items of ML-100K (default 400)")
-    parser.add_argument("--users", type=int, default=200, help="most recently active users (default 200)")
-    parser.add_argument("--backend", default="transformers", choices=("transformers", "fake"))
-    parser.add_argument("--seed", type=int, default=20_241)
-    arguments = parser.parse_args()
+    arguments = parsed(__doc__ or "")
     logging.basicConfig(level=logging.WARNING)
     folder = HOME / "build" / "bench" / "night2"
     shutil.rmtree(folder, ignore_errors=True)

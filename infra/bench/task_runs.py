@@ -28,14 +28,14 @@ DRIVER_MEMORY = "3g"
 """Of Spark, as a night has it by default."""
 
 
-def run_tasks(config: RunConfig, tasks: Iterable[str] = NIGHT_TASKS, spark_defaults: str = "") -> str:
-    """Run tasks of a night; returns where its configuration lies. `spark_defaults` are more options of spark-submit.
+def run_tasks(config: RunConfig, tasks: Iterable[str] = NIGHT_TASKS) -> str:
+    """Run tasks of a night; returns where its configuration lies.
 
     Raises CalledProcessError when one fails.
     """
     uri = save_config(config)
-    master = f"--master local[{os.cpu_count() or 1}] --driver-memory {DRIVER_MEMORY}"
-    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": f"{master} {spark_defaults} pyspark-shell"}
+    spark = f"--master local[{os.cpu_count() or 1}] --driver-memory {DRIVER_MEMORY}"
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": f"{spark} pyspark-shell"}
     for task in tasks:
         print(f"{config.run_id} {config.night} {task}", flush=True)
         command = [task] if task.endswith(".py") else ["-m", task]

@@ -1,5 +1,6 @@
 """A part of ML-100K today and a day later, for benchmarks of what a second night costs."""
 
+import argparse
 import os
 import random
 from datetime import UTC, date, datetime
@@ -13,6 +14,16 @@ from schemas.config import RunConfig, freeze
 NIGHT = date(1998, 4, 23)
 NEW_CHOICES = 4
 """New interactions of each user that changed."""
+
+
+def parsed(description: str) -> argparse.Namespace:
+    """The command line of a benchmark of two days."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=400, help="most used items of ML-100K (default 400)")
+    parser.add_argument("--users", type=int, default=200, help="most recently active users (default 200)")
+    parser.add_argument("--backend", default="transformers", choices=("transformers", "fake"))
+    parser.add_argument("--seed", type=int, default=20_241)
+    return parser.parse_args()
 
 
 def catalogue(n_items: int, n_users: int) -> tuple[pd.DataFrame, pd.DataFrame]:
