@@ -107,15 +107,18 @@ def learn_blends(
     names: tuple[str, ...],
     seed: int,
 ) -> dict[str, Blend]:
-    """A blend for each variant's sources, side by side, inside a Ray session; the candidates lie in `folder`.
+    """A blend for each variant's sources, inside a Ray session; the candidates lie in `folder`.
 
-    Each worker reads them itself: sent through the object store, they would be held there and by the sender as well.
+    One after the other: each grows its boosters side by side on all cores, and two would hold the candidates and their
+    features twice. A worker reads them itself: sent through the object store, they would be held there and by the
+    sender as well; and it ends with its variant, so that what it took is given back.
     """
     import ray
 
     task, seen = one_core_task(learn_blend, ends_worker=True), ray.put(view)
-    found = [task.remote(folder, seen, sources, settings, names, seed) for sources in variants.values()]
-    return dict(zip(variants, ray.get(found), strict=True))
+    return {
+        name: ray.get(task.remote(folder, seen, sources, settings, names, seed)) for name, sources in variants.items()
+    }
 
 
 def learn_blend(
