@@ -9,7 +9,8 @@ from airflow.sdk import Param
 from dags.freezing import frozen_config, saved
 from dags.params import night_params
 from schemas.benchmark import Benchmark, save_benchmark
-from schemas.config import SOURCES, freeze
+from schemas.candidates_config import SOURCES
+from schemas.config import freeze
 
 PROTOCOLS = {"p1": ("p1",), "p2": ("p2",), "both": ("p1", "p2")}
 SECTION = "Benchmark"

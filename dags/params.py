@@ -7,7 +7,10 @@ from typing import Any
 from airflow.sdk import Param
 
 from dags.steps import HOME
-from schemas.config import Candidates, Features, Generator, Ranking, RunConfig
+from schemas.candidates_config import Candidates
+from schemas.config import Features, RunConfig
+from schemas.generation_config import Generator
+from schemas.ranking_config import Ranking
 from schemas.source_config import Section
 
 CONFIGS = HOME / "infra" / "configs"

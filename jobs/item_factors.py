@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.frames import numbered
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 
 log = logging.getLogger("nightrec.features")
 

@@ -17,7 +17,8 @@ from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.side_by_side import fit_all, trials_of, tune_all
 from ray_tasks.retrieval.stated import read_stated
 from ray_tasks.retrieval.tuning import Tuned
-from schemas.config import Candidates, RunConfig
+from schemas.candidates_config import Candidates
+from schemas.config import RunConfig
 from schemas.night import night_task, task_arguments
 from schemas.repeat import repeated
 

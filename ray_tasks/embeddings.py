@@ -17,7 +17,7 @@ from ray_tasks.encoder import EncoderActor, encoder_revision
 from ray_tasks.model_files import verify_model
 from ray_tasks.ray_session import cpus_per_actor, ray_session
 from ray_tasks.statements import statements, texts_of
-from schemas.config import Encoder
+from schemas.generation_config import Encoder
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
 from schemas.stage_files import write_rows

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ray_tasks.model_files import model_revision, verify_model
 from ray_tasks.ray_session import threads_per_actor
-from schemas.config import Encoder as EncoderConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Encoder as EncoderConfig
 
 log = logging.getLogger("nightrec.embeddings")
 

@@ -11,7 +11,7 @@ from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import publish_profiles
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import Generator
+from schemas.generation_config import Generator
 from schemas.night import Task, night_task, task_arguments
 
 Row = Mapping[str, Any]

@@ -34,8 +34,9 @@ from ray_tasks.retrieval.candidate_blocks import Users, proposals
 from ray_tasks.retrieval.item_factors import with_ials
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.text_similarity import item_vectors
-from schemas.config import Ranking, RunConfig
+from schemas.config import RunConfig
 from schemas.night import Task, night_task, task_arguments
+from schemas.ranking_config import Ranking
 from schemas.repeat import recipe, repeated
 
 OFFLINE_LENGTH = 20

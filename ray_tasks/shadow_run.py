@@ -12,7 +12,7 @@ from ray_tasks.trials.comparison import Comparison, compare
 from ray_tasks.trials.material import read_material
 from ray_tasks.trials.plot import comparison_figure, comparison_svg
 from ray_tasks.trials.tracking import track
-from schemas.config import Generator
+from schemas.generation_config import Generator
 from schemas.night import Task, night_task, run_folder, task_arguments
 from schemas.prompt_registry import RegisteredPrompt, champion_prompt, promote_prompt, register_prompts, split_version
 from schemas.published import PublishedNight

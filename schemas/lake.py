@@ -94,11 +94,17 @@ class Lake:
         return f"{self.root}/{table}"
 
     def open(self, table: str, version: int | None = None) -> DeltaTable | None:
-        """The table, at a version or its newest; None while it does not exist."""
+        """The table, at a version or its newest; None while it does not exist.
+
+        Raises LakeError where the version cannot be read, as when the table's log was cleaned up since.
+        """
         try:
             return DeltaTable(self.uri(table), version=version, storage_options=self.storage_options)
         except TableNotFoundError:
             return None
+        except DeltaError as error:
+            wanted = "its newest version" if version is None else f"version {version}"
+            raise LakeError(f"table {table} in {self.root}: {wanted} cannot be read: {error}") from error
 
     def stage(self, name: str, run_date: date, attempt: str) -> Stage:
         """Begin an attempt at one partition. The folder is the engine's to create."""

@@ -14,6 +14,7 @@ from typing import Any
 from schemas.code_digest import code_digest
 from schemas.config import RunConfig
 from schemas.content_hash import undated
+from schemas.errors import LakeError
 from schemas.lake import Snapshot, Stage
 from schemas.manifest import newest_manifest
 from schemas.night import Task, task_records
@@ -49,9 +50,11 @@ def repeated(task: Task, state: str | None = "") -> bool:
     if not earlier or not _same(task, earlier):
         return False
     versions = {table: published["version"] for table, published in earlier["outputs"].items()}
-    snapshots = [task.lake.snapshot(table, manifest.run_date, version) for table, version in versions.items()]
-    stages = _copied(task, snapshots)
-    if stages is None:
+    try:
+        snapshots = [task.lake.snapshot(table, manifest.run_date, version) for table, version in versions.items()]
+        stages = _copied(task, snapshots)
+    except (FileNotFoundError, LakeError) as gone:
+        log.warning("%s: rows of night %s are gone, computed anew: %s", task.name, manifest.run_date, gone)
         return False
     task.inputs.update({table: task.published[table]["version"] for table in earlier["inputs"]})
     task.counters.update({REPEATS: manifest.run_date.isoformat(), **earlier["counters"]})
@@ -69,8 +72,8 @@ def _same(task: Task, earlier: dict[str, Any]) -> bool:
     return all(now.get(table) == content for table, content in earlier["input_contents"].items())
 
 
-def _copied(task: Task, snapshots: list[Snapshot]) -> list[Stage] | None:
-    """Stages with copies of an earlier night's files; None where a file is no longer there."""
+def _copied(task: Task, snapshots: list[Snapshot]) -> list[Stage]:
+    """Stages with copies of an earlier night's files. Raises FileNotFoundError, without a stage, where one is gone."""
     stages = []
     for snapshot in snapshots:
         stage = task.stage(snapshot.table)
@@ -79,8 +82,7 @@ def _copied(task: Task, snapshots: list[Snapshot]) -> list[Stage] | None:
             try:
                 copy_file(uri, f"{stage.uri}/part-{number:05d}.parquet")
             except FileNotFoundError:
-                log.warning("%s: %s of night %s is gone; computed anew", task.name, uri, snapshot.run_date)
                 for begun in stages:
                     delete_folder(begun.uri)
-                return None
+                raise
     return stages

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from schemas.config import Generator, RunConfig
+from schemas.config import RunConfig
+from schemas.generation_config import Generator
 from schemas.source_config import Section
 from schemas.storage import read_text, write_text
 

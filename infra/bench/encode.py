@@ -28,7 +28,7 @@ from ray_tasks.benchmark.data import load
 from ray_tasks.embeddings import encode
 from ray_tasks.packed_bert import PackedBert
 from ray_tasks.ray_session import ray_session
-from schemas.config import Encoder
+from schemas.generation_config import Encoder
 
 HOME = Path(__file__).resolve().parents[2]
 MODEL = HOME / "build" / "assets" / "all-minilm-l6-v2"

@@ -29,7 +29,7 @@ from ray_tasks.profiles.checks import Grounds, Rejected, check_item
 from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.vocabulary.induction import induce
-from schemas.config import Generator, Vocabulary
+from schemas.generation_config import Generator, Vocabulary
 
 HOME = Path(__file__).resolve().parents[2]
 

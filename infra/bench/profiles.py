@@ -37,7 +37,7 @@ from ray_tasks.tuning.material import chosen_matrix
 from ray_tasks.tuning.merged import merged
 from ray_tasks.tuning.pairs import Pair, choose, few_shot, shots
 from ray_tasks.tuning.profiles import TUNED_PROMPTS
-from schemas.config import Generator, Tuning
+from schemas.generation_config import Generator, Tuning
 
 log = logging.getLogger("nightrec.bench")
 

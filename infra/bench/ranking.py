@@ -22,7 +22,7 @@ from ray_tasks.benchmark.rerank import TOKENS, TUNING_MINUTES, Plan
 from ray_tasks.benchmark.run import Comparison, summary
 from ray_tasks.benchmark.settings import CANDIDATES, RANKING
 from ray_tasks.benchmark.texts import item_texts
-from schemas.config import Encoder, Generator
+from schemas.generation_config import Encoder, Generator
 from schemas.usage import UsageMeter
 
 HOME = Path(__file__).resolve().parents[2]

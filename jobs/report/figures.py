@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from schemas.config import SOURCES, RunConfig
+from schemas.candidates_config import SOURCES
+from schemas.config import RunConfig
 from schemas.source_config import ENTITIES
 
 Record = Mapping[str, Any]

@@ -24,7 +24,8 @@ from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import tuning_users
-from schemas.config import Candidates, Ranking
+from schemas.candidates_config import Candidates
+from schemas.ranking_config import Ranking
 
 K = 20
 """Places of a list: as many as the longest metric (Recall@20) looks at."""

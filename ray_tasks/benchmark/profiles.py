@@ -26,8 +26,8 @@ from ray_tasks.profiles.rows import Outcome
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.vocabulary.induction import induce
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import Generator
-from schemas.config import Vocabulary as VocabularyConfig
+from schemas.generation_config import Generator
+from schemas.generation_config import Vocabulary as VocabularyConfig
 from schemas.tables import TABLES
 
 BUDGET = int(Generator().nightly_token_budget * Generator().item_share)

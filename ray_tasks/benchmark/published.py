@@ -15,9 +15,9 @@ from ray_tasks.interactions.windows import SPLITS, Log, encode, window
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.text_similarity import item_vectors
 from ray_tasks.retrieval.words import word_rows
-from schemas.config import Evaluation
 from schemas.errors import NothingToDo
 from schemas.published import PublishedNight
+from schemas.ranking_config import Evaluation
 
 TABLES = ("splits", "items", "item_documents", "item_embeddings")
 HELD_OUT = 0.2

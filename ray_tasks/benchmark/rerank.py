@@ -32,7 +32,7 @@ from ray_tasks.tuning.lora import Adapter, train
 from ray_tasks.tuning.merged import merged
 from ray_tasks.tuning.next_item import Shelf, next_item_pairs
 from ray_tasks.tuning.pairs import Pair, choose
-from schemas.config import Tuning
+from schemas.generation_config import Tuning
 
 log = logging.getLogger("nightrec.benchmark")
 

@@ -41,7 +41,8 @@ from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.side_by_side import Trial, each_fitted, fit_all, trials_of, tune_all
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned
-from schemas.config import Candidates, FinalList, Ranking
+from schemas.candidates_config import Candidates
+from schemas.ranking_config import FinalList, Ranking
 
 log = logging.getLogger("nightrec.benchmark")
 

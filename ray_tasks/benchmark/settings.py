@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from schemas.config import SOURCES, Candidates, Ranking
+from schemas.candidates_config import SOURCES, Candidates
+from schemas.ranking_config import Ranking
 
 PROFILE_SOURCES = ("profiles",)
 """Sources that read what the language model wrote."""

@@ -14,7 +14,7 @@ from ray_tasks.encoder import encoder_revision
 from ray_tasks.retrieval.item_texts import ItemTexts
 from ray_tasks.retrieval.text_similarity import Vectors, item_vectors
 from ray_tasks.retrieval.words import word_rows
-from schemas.config import Encoder
+from schemas.generation_config import Encoder
 
 
 def item_texts(data: Dataset, encoder: Encoder, cache: Path, profiles: Mapping[str, str] | None = None) -> ItemTexts:

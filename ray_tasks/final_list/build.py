@@ -14,7 +14,7 @@ from ray_tasks.interactions.rows import Floats, Ints, Rows
 from ray_tasks.ranker.features import Lists
 from ray_tasks.ranker.ranked_lists import best
 from ray_tasks.retrieval.text_similarity import Vectors
-from schemas.config import FinalList
+from schemas.ranking_config import FinalList
 
 HALF_LIFE = 20.0
 """Positions after which a history item counts half in a user's mix of tastes."""

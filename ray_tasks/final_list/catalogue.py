@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from schemas.config import Rule
 from schemas.errors import ConfigError
+from schemas.ranking_config import Rule
 
 log = logging.getLogger("nightrec.ranking")
 

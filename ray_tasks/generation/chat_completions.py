@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray_tasks.generation.protocol import Generation, Request
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 
 FORMS = ("json_schema", "json_object", "text")
 """Ways to ask for JSON, the strictest first. All but the first one show the schema in the prompt."""

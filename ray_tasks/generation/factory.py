@@ -2,8 +2,8 @@
 
 from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.generation.protocol import Generator, TokenCounter
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 
 def make_generator(config: GeneratorConfig, examples: str, threads: int) -> Generator:

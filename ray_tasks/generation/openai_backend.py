@@ -24,8 +24,8 @@ from ray_tasks.generation.api_key import HINT, ApiKey
 from ray_tasks.generation.chat_completions import FORMS, Dialect, estimate_tokens
 from ray_tasks.generation.protocol import UNSERVED, Generation, Request
 from ray_tasks.generation.rate_limit import RateLimit, retry_after, wait_before
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 __all__ = ["OpenAIGenerator", "endpoint_revision", "estimate_tokens"]
 

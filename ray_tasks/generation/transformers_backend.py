@@ -18,8 +18,8 @@ from ray_tasks.generation.constraint import Constraint, allowed_tokens
 from ray_tasks.generation.packed_attention import Packing, RowCache
 from ray_tasks.generation.protocol import Generation, Request, TokenCounter
 from ray_tasks.model_files import verify_model
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 log = logging.getLogger("nightrec.generation")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ray_tasks.generation.chat_completions import is_json
 from ray_tasks.generation.protocol import Generation, Request
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 KEPT = ("number", "is_json", "generated_text", "num_input_tokens", "num_generated_tokens")
 """Columns of a served row that a Generation is made of."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ray_tasks.profiles.kinds import ProfileKind
-from schemas.config import Endpoint, RunConfig
+from schemas.config import RunConfig
+from schemas.generation_config import Endpoint
 
 Row = Mapping[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.profiles import answers, checks, templates
 from ray_tasks.profiles.checks import Grounds, Rejected
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 
 Profile = dict[str, Any]
 

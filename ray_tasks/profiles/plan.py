@@ -17,7 +17,7 @@ from typing import Any
 
 from ray_tasks.evidence.pieces import Evidence, new_share
 from ray_tasks.profiles.prompt_file import PromptFile
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 
 Row = Mapping[str, Any]
 

@@ -18,7 +18,8 @@ from ray_tasks.profiles.rows import Outcome, Writing, ordered, outcomes
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.profiles.writer import generate
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import Generator, RunConfig
+from schemas.config import RunConfig
+from schemas.generation_config import Generator
 from schemas.night import Task, run_folder
 from schemas.stage_files import write_rows
 from schemas.tables import TABLES

@@ -16,8 +16,8 @@ from ray_tasks.profiles.kinds import KINDS
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.wire import ANSWERS, answer_row, from_wire, to_wire
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 log = logging.getLogger("nightrec.profiles")
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Floats, Ints
-from schemas.config import SOURCES
+from schemas.candidates_config import SOURCES
 from schemas.tables.candidates import CANDIDATES
 
 FUSION_DEPTH = 60

@@ -19,7 +19,7 @@ from ray_tasks.ranker.calibration import Calibration
 from ray_tasks.ranker.features import NAMES, Lists, fusion
 from ray_tasks.ranker.ranked_lists import positions, source_scores
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training, first_order
-from schemas.config import Ranking
+from schemas.ranking_config import Ranking
 
 log = logging.getLogger("nightrec.ranking")
 

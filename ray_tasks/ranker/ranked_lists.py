@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Floats, Ints
 from ray_tasks.ranker.features import Lists
-from schemas.config import SOURCES
+from schemas.candidates_config import SOURCES
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
 from schemas.tables.recommendations import RECOMMENDATIONS
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Floats, Ints
 from ray_tasks.ranker.features import NAMES, Lists, features, fusion
-from schemas.config import Ranking
+from schemas.ranking_config import Ranking
 
 FUSION_WEIGHT = 30.0
 """Turns fusion scores (at most one 61st per source) into raw scores that a few trees can overcome but one cannot."""

@@ -26,8 +26,9 @@ from ray_tasks.trials.sample import shuffled
 from ray_tasks.tuning.labels import gold_labels
 from ray_tasks.tuning.remote import on_all_cores
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import Generator, Rerank
+from schemas.generation_config import Generator
 from schemas.night import Task
+from schemas.ranking_config import Rerank
 
 LEAST = 100
 """Tokens that no list can be asked about for less: with a budget, it bounds the lists that are looked at."""

@@ -23,7 +23,7 @@ from ray_tasks.retrieval.text_similarity import TextSimilarity, Vectors
 from ray_tasks.retrieval.transitions import fit_transitions
 from ray_tasks.retrieval.two_tower import TwoTowerSettings, fit_two_tower
 from ray_tasks.retrieval.words import WordSimilarity
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 
 Parameters = dict[str, float]
 Grids = Mapping[str, Sequence[float]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.windows import Log
 from ray_tasks.retrieval.ials import Factors, Ials
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
 

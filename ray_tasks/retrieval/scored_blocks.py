@@ -9,7 +9,7 @@ import pyarrow as pa
 from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue, ItemFeatures, Scorer, Users
 from ray_tasks.retrieval.source import CandidateSource
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 
 
 @dataclass(frozen=True)

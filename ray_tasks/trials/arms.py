@@ -17,7 +17,7 @@ from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.rows import Outcome, outcomes
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import ProfileWriter, generate
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 from schemas.tables import TABLES
 
 log = logging.getLogger("nightrec.shadow")

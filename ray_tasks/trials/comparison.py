@@ -17,8 +17,9 @@ from ray_tasks.trials.material import Material, documents_tried
 from ray_tasks.trials.measures import Metrics, agreement, differences, figures, writing_values
 from ray_tasks.trials.ranking import item_gains, liked_in, user_gains
 from ray_tasks.trials.verdict import Verdict, verdict
-from schemas.config import Generator, RunConfig
+from schemas.config import RunConfig
 from schemas.errors import ConfigError
+from schemas.generation_config import Generator
 
 log = logging.getLogger("nightrec.shadow")
 

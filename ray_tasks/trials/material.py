@@ -13,8 +13,9 @@ from ray_tasks.profiles.plan import Entity
 from ray_tasks.trials.sample import HeldOut, facts_before, first_held_out, shuffled
 from ray_tasks.user_profiles import user_entities, user_facts
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import Generator, RunConfig
+from schemas.config import RunConfig
 from schemas.errors import NothingToDo
+from schemas.generation_config import Generator
 from schemas.published import PublishedNight
 
 POOL = 200

@@ -23,7 +23,7 @@ from ray_tasks.tuning.labels import read_labels
 from ray_tasks.tuning.pairs import Pair
 from ray_tasks.tuning.profiles import TUNED_PROMPTS, answer_of
 from ray_tasks.tuning.scoring import YesNoScorer
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 
 log = logging.getLogger("nightrec.tuning")
 

@@ -17,8 +17,8 @@ import numpy as np
 from ray_tasks.model_files import verify_model
 from ray_tasks.tuning.batches import Batch, Example, encode, in_batches
 from ray_tasks.tuning.pairs import Pair
-from schemas.config import Tuning
 from schemas.errors import ModelError
+from schemas.generation_config import Tuning
 
 log = logging.getLogger("nightrec.tuning")
 

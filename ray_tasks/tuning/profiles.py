@@ -14,7 +14,7 @@ from ray_tasks.profiles.kinds import KINDS
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.tuning.pairs import Pair, compact, part_of
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 
 ENOUGH = 50
 """Training pairs of the model's own from which on the template's are left out."""

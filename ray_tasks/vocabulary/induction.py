@@ -13,7 +13,7 @@ from ray_tasks.vocabulary.edits import LONGEST, SHORTEST, Edits
 from ray_tasks.vocabulary.labels import KINDS, Label, Vocabulary, parts, stems
 from ray_tasks.vocabulary.telling_terms import description, telling_terms
 from ray_tasks.vocabulary.title_terms import title_terms
-from schemas.config import Vocabulary as VocabularyConfig
+from schemas.generation_config import Vocabulary as VocabularyConfig
 
 COMMON = 0.6
 """A category on a larger share of the items tells nothing about one of them."""

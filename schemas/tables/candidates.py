@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from schemas.config import SOURCES
+from schemas.candidates_config import SOURCES
 from schemas.table import Column, Table, one_of
 
 IN_WORDS = {

@@ -9,7 +9,7 @@ from airflow.dag_processing.dagbag import DagBag
 from dags.benchmark_params import benchmark_params, save_benchmark_run
 from dags.benchmark_steps import BENCHMARK_STEPS
 from schemas.benchmark import load_benchmark
-from schemas.config import SOURCES, Candidates
+from schemas.candidates_config import SOURCES, Candidates
 from schemas.errors import ConfigError
 from schemas.night import load_config
 

@@ -11,7 +11,10 @@ from airflow.dag_processing.dagbag import DagBag
 
 from dags.params import OVERRIDES, night_params
 from dags.steps import STEPS
-from schemas.config import Candidates, Features, Generator, Ranking
+from schemas.candidates_config import Candidates
+from schemas.config import Features
+from schemas.generation_config import Generator
+from schemas.ranking_config import Ranking
 from schemas.tables import OUTSIDE, TABLES
 
 HOME = Path(__file__).parents[2]

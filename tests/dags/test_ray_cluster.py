@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -45,7 +46,10 @@ def address():
             start_new_session=True,
         )
         assert any(line.strip() == "ready" for line in process.stdout)
-        yield f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
+        while not takes_jobs(client_of(url)):  # the fixture's time limit ends a hang
+            time.sleep(1)
+        yield url
         stop_tree(process.pid)
         process.wait()
 
@@ -64,6 +68,17 @@ def connection(address, tmp_path, monkeypatch):
 
 def client_of(address):
     return connect(address, {"Authorization": f"Bearer {TOKEN}"})
+
+
+def takes_jobs(client):
+    """Whether the agent that runs jobs is up: it starts after the cluster says that it is ready."""
+    try:
+        client.submit_job(entrypoint="true")
+    except RuntimeError as error:
+        if "No available agent" not in str(error):
+            raise
+        return False
+    return True
 
 
 def command(code):

@@ -8,8 +8,8 @@ from airflow.dag_processing.dagbag import DagBag
 
 from dags.shadow_params import CHALLENGER, save_shadow_run, shadow_params
 from dags.shadow_steps import SHADOW_STEPS
-from schemas.config import Generator
 from schemas.errors import ConfigError
+from schemas.generation_config import Generator
 from schemas.night import load_config
 from schemas.shadow import load_shadow
 

@@ -8,7 +8,7 @@ import pytest
 import jobs.item_factors
 from jobs.frames import table_schema
 from jobs.item_factors import fit, item_factors, needs_factors, state_the_rule
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 
 FEW = Candidates(ials_dimensions=4, max_core_items=10)
 USERS, ITEMS = 40, 16

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ray_tasks.generation.openai_backend import OpenAIGenerator
 from ray_tasks.generation.protocol import Generation, Request
-from schemas.config import Endpoint, Generator
+from schemas.generation_config import Endpoint, Generator
 
 TRANSIENT = [429, 500, 503, "reset"]
 SCHEMA = '{"type": "object"}'

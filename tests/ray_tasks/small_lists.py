@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from small_log import item_id, user_id
 
 from ray_tasks.ranker.features import Lists
-from schemas.config import SOURCES
+from schemas.candidates_config import SOURCES
 from schemas.tables.candidates import CANDIDATES
 
 COUNTS = ("item_count", "item_recent_count", "item_week_count", "item_quarter_count", "item_year_count", "user_count")

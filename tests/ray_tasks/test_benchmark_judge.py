@@ -12,7 +12,7 @@ from ray_tasks.interactions.metrics import mrr
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import window
 from ray_tasks.retrieval.popularity import RecentPopularity, fading_counts
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 
 EVENTS = [Event(u, i, 10 * u + i, "train") for u in range(4) for i in range(u, 5)]
 EVENTS += [Event(0, 5, 100, "test"), Event(2, 1, 101, "test"), Event(7, 0, 102, "test"), Event(7, 6, 103, "test")]

@@ -11,7 +11,7 @@ from ray_tasks.interactions.windows import Log
 from ray_tasks.profiles import publication
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import ProfileWriter
-from schemas.config import Encoder, Generator
+from schemas.generation_config import Encoder, Generator
 
 N = 12
 TAGS = ("Crime, Drama", "Western, Gold Rush, Comedy", "Space Opera, War")

@@ -21,12 +21,13 @@ from ray_tasks.benchmark.protocols import PROTOCOLS
 from ray_tasks.interactions.windows import window
 from schemas.benchmark import Benchmark, load_benchmark, save_benchmark
 from schemas.champions import mlflow_client
-from schemas.config import Evaluation, freeze
+from schemas.config import freeze
 from schemas.contracts import audit
 from schemas.errors import ConfigError, LakeError, NothingToDo
 from schemas.lake import Lake
 from schemas.night import Task, night_task, run_folder, save_config, task_records
 from schemas.published import PublishedNight
+from schemas.ranking_config import Evaluation
 from schemas.tables import TABLES
 
 SOURCES = ("popularity", "ease", "text")

@@ -17,8 +17,10 @@ from ray_tasks.benchmark.rerank import Plan, Ranked, Told, rerank, training_pair
 from ray_tasks.interactions.windows import window
 from ray_tasks.reranking.fake import FakeAnswerScorer
 from ray_tasks.reranking.stage import drawn_ids, movable, reordered, reranked
-from schemas.config import FinalList, Generator, Ranking, Rerank, RunConfig, freeze
+from schemas.config import RunConfig, freeze
 from schemas.errors import ConfigError
+from schemas.generation_config import Generator
+from schemas.ranking_config import FinalList, Ranking, Rerank
 from schemas.tables import TABLES
 
 USERS, ITEMS, K = 36, 24, 8

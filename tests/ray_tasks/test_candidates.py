@@ -27,7 +27,7 @@ from ray_tasks.interactions.windows import DAY, SPLITS, WINDOWS, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.retrieval.candidate_blocks import Users
 from ray_tasks.retrieval.popularity import SAME_FOR_ALL
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 from schemas.lake import Snapshot
 from schemas.tables.candidates import CANDIDATES
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ray_tasks import embeddings
 from ray_tasks.encoder import EncoderActor, FakeEncoder
-from schemas.config import Encoder
+from schemas.generation_config import Encoder
 from schemas.tables import TABLES
 
 FAKE = Encoder(backend="fake")

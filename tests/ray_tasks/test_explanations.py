@@ -28,7 +28,7 @@ from ray_tasks.interactions.windows import window
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.retrieval.popularity import counts
-from schemas.config import SOURCES, Candidates
+from schemas.candidates_config import SOURCES, Candidates
 from schemas.errors import LakeError
 from schemas.tables.explanations import EXPLANATIONS
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from small_lists import candidate, lists_and_scores, lists_of
 
 from ray_tasks.ranker.features import NAMES, Lists, features
-from schemas.config import SOURCES
+from schemas.candidates_config import SOURCES
 
 
 @settings(deadline=None)

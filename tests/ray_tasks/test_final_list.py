@@ -13,8 +13,8 @@ from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.final_list.greedy import SMOOTHING, Cap, Pool, choose
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker.ranked_lists import best, recommendations
-from schemas.config import FinalList, Limit, Pin, Rule
 from schemas.errors import ConfigError
+from schemas.ranking_config import FinalList, Limit, Pin, Rule
 
 N = 12
 BRANDS = ("Acme", "Bolt", "")

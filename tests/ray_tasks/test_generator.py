@@ -19,8 +19,8 @@ from ray_tasks.profiles.answers import item_schema, user_schema
 from ray_tasks.profiles.checks import Grounds, Rejected, check_item, check_user
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import Author
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 ASSETS = Path(os.environ.get("NIGHTREC_ASSETS", "build/assets"))
 MODEL = ASSETS / "smollm2-135m-instruct"

@@ -17,7 +17,7 @@ from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import Author, ProfileWriter
 from ray_tasks.vocabulary.labels import Label, Vocabulary
-from schemas.config import Generator
+from schemas.generation_config import Generator
 
 CANARY = "ZX-CANARY-17"
 FILE = Path(__file__).parents[1] / "data" / "hostile_texts.jsonl"

@@ -11,7 +11,7 @@ from small_log import N_ITEMS, Event, item_id, log_of, random_vectors, texts_of
 from ray_tasks.retrieval.factory import SourceFactory, grids
 from ray_tasks.retrieval.ials import Ials, fit_ials
 from ray_tasks.retrieval.item_factors import covered, read_factors, with_ials
-from schemas.config import Candidates
+from schemas.candidates_config import Candidates
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
 from schemas.tables import TABLES

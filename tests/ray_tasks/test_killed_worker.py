@@ -17,7 +17,7 @@ from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.profiles.answers import item_schema
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import BATCHES_PER_BLOCK, generate
-from schemas.config import Generator
+from schemas.generation_config import Generator
 
 pytestmark = pytest.mark.ray
 N, BATCH = 64, 2

@@ -6,8 +6,8 @@ import pytest
 
 from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.model_files import model_revision, verify_model
-from schemas.config import Generator as GeneratorConfig
 from schemas.errors import ModelError
+from schemas.generation_config import Generator as GeneratorConfig
 
 
 @pytest.fixture

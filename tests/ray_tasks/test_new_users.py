@@ -30,7 +30,9 @@ from ray_tasks.retrieval.text_similarity import item_vectors, query_vectors
 from ray_tasks.retrieval.tuning import tuning_users
 from ray_tasks.retrieval.two_tower import TwoTowerSettings, fit_two_tower
 from ray_tasks.statements import CHARACTERS, REQUESTS, of_tables, texts_of
-from schemas.config import Candidates, Encoder, Features
+from schemas.candidates_config import Candidates
+from schemas.config import Features
+from schemas.generation_config import Encoder
 from schemas.tables import TABLES
 
 HOSTILE = [

@@ -20,7 +20,8 @@ from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.profiles.writer import ATTEMPTS, ProfileWriter
 from ray_tasks.vocabulary.labels import Vocabulary
-from schemas.config import Endpoint, Generator, freeze, load_yaml
+from schemas.config import freeze, load_yaml
+from schemas.generation_config import Endpoint, Generator
 from schemas.lake import Lake
 from schemas.night import night_task, save_config
 

@@ -9,7 +9,7 @@ import pytest
 
 from ray_tasks.encoder import SentenceTransformerEncoder, load_encoder
 from ray_tasks.packed_bert import PackedBert, unfit
-from schemas.config import Encoder
+from schemas.generation_config import Encoder
 
 PATH = Path(os.environ.get("NIGHTREC_ASSETS", "build/assets")) / "all-minilm-l6-v2"
 pytestmark = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.profiles.plan import Entity, Freshness, generation_key, plan_profiles, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
-from schemas.config import Generator as GeneratorConfig
+from schemas.generation_config import Generator as GeneratorConfig
 
 NIGHT = date(2026, 11, 22)
 LABELS = frozenset({"drama", "war"})

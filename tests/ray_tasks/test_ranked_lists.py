@@ -9,7 +9,7 @@ from small_log import item_id
 
 from ray_tasks.ranker.features import Lists
 from ray_tasks.ranker.ranked_lists import offline_rankings, positions, recommendations, source_scores
-from schemas.config import SOURCES
+from schemas.candidates_config import SOURCES
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
 from schemas.tables.recommendations import RECOMMENDATIONS
 

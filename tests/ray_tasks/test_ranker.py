@@ -18,8 +18,9 @@ from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, fit
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
 from ray_tasks.ranking import validation_lists
-from schemas.config import SOURCES, Candidates, Ranking
+from schemas.candidates_config import SOURCES, Candidates
 from schemas.lake import Snapshot
+from schemas.ranking_config import Ranking
 
 CATALOGUE = np.array([item_id(n) for n in range(12)], dtype=object)
 SMALL = Ranking(trees=25, leaves=4, learning_rate=0.2)

@@ -22,8 +22,9 @@ from ray_tasks.ranker.champion import champion_of
 from ray_tasks.ranker.election import Entry, Terms
 from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ray_session import ray_session
+from schemas.candidates_config import Candidates
 from schemas.champions import mlflow_client
-from schemas.config import Candidates, freeze
+from schemas.config import freeze
 from schemas.contracts import audit
 from schemas.errors import ModelError
 from schemas.lake import Lake

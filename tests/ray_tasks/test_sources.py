@@ -16,7 +16,7 @@ from ray_tasks.retrieval.source import SimilaritySource
 from ray_tasks.retrieval.text_similarity import TextSimilarity, item_vectors
 from ray_tasks.retrieval.transitions import fit_transitions
 from ray_tasks.retrieval.tuning import beyond, coordinate_search, on_edge, quality, tuning_users
-from schemas.config import SOURCES, Candidates
+from schemas.candidates_config import SOURCES, Candidates
 
 
 def ease(together, l2, half_life):

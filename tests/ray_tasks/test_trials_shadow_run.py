@@ -14,8 +14,8 @@ from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.wire import to_wire
 from ray_tasks.trials import arms
 from schemas.champions import mlflow_client
-from schemas.config import Generator
 from schemas.errors import ConfigError, LakeError
+from schemas.generation_config import Generator
 from schemas.lake import Lake
 from schemas.night import night_task, run_folder, save_config, task_records
 from schemas.prompt_registry import champion_prompt, register_prompts

@@ -12,8 +12,8 @@ from ray_tasks.tuning.lora import answer_loss, schedule, train
 from ray_tasks.tuning.merged import keep, merged, tuned_revision
 from ray_tasks.tuning.pairs import Pair
 from ray_tasks.tuning.scoring import YesNoScorer
-from schemas.config import Tuning
 from schemas.errors import ModelError
+from schemas.generation_config import Tuning
 
 WORDS = ("crime", "comedy", "western", "romance")
 INSTRUCTIONS = {("labels", "item"): "Labels:"}

@@ -23,8 +23,8 @@ from ray_tasks.profiles import writer
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.writer import Author
 from ray_tasks.ray_session import ray_session
-from schemas.config import Generator
 from schemas.errors import ModelError
+from schemas.generation_config import Generator
 
 CONFIG = Generator(backend="vllm", path="/models/some", max_new_tokens=99, precision="bfloat16", actors=3)
 SCHEMA = '{"type": "object"}'

@@ -13,8 +13,8 @@ from ray_tasks.vocabulary.induction import category_label, induce
 from ray_tasks.vocabulary.labels import KINDS, Label, Vocabulary, rows, stems
 from ray_tasks.vocabulary.telling_terms import description, telling_terms
 from ray_tasks.vocabulary.title_terms import title_terms
-from schemas.config import Vocabulary as Settings
 from schemas.errors import ConfigError
+from schemas.generation_config import Vocabulary as Settings
 from schemas.tables import TABLES
 
 THEMES = Vocabulary(

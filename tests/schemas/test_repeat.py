@@ -135,6 +135,19 @@ def test_rows_whose_files_are_gone_are_computed_anew(nights):
     assert rows == ["a-20241", "b-20241"]
 
 
+def test_rows_of_a_version_that_the_log_has_lost_are_computed_anew(nights):
+    nights.run(0)
+    nights.run(1, ids=("a", "c"))
+    users = DeltaTable(f"{nights.lake}/users")
+    users.create_checkpoint()
+    for entry in Path(f"{nights.lake}/users/_delta_log").glob("*.json"):
+        if int(entry.stem) < users.version():
+            entry.unlink()
+    _, rows = nights.run(0, name="-again")
+    assert nights.computed == 3
+    assert rows == ["a-20241", "b-20241"]
+
+
 def test_what_a_task_sets_at_its_end_is_what_the_next_night_compares(nights):
     """The state that a night finds may be one that it has itself brought about, as a promoted ranker."""
     assert recipe(frozen(FIRST, "a"), "x") == recipe(frozen(FIRST + timedelta(days=1), "b", recompute=True), "x")
