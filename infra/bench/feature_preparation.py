@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from synthetic import NIGHT, Shape, write
+from synthetic import NIGHT
+from synthetic_night import made_up_night
 from task_runs import HOME, costs, run_tasks
 
 from measurement import circumstances
-from schemas.config import RunConfig, freeze, load_yaml
+from schemas.config import RunConfig
 from schemas.lake import Lake
 from schemas.usage import UsageMeter
 
@@ -72,14 +73,7 @@ def main() -> None:
 def ingested(folder: Path, events: int, seed: int) -> RunConfig:
     """A made-up log in a lake of its own."""
     print(f"a log of {events:,} events", flush=True)
-    write(Shape(), events, folder / "source", seed)
-    document = load_yaml(HOME / "infra" / "configs" / "synthetic.yaml")
-    for name in ("interactions", "items", "users"):
-        document["source"][name]["path"] = str(folder / "source" / f"{name}.parquet")
-    store = f"sqlite:///{folder}/mlflow.db"
-    config = freeze(
-        document, run_id="bench", run_date=NIGHT, lake=str(folder / "lake"), mlflow_tracking_uri=store, seed=seed
-    )
+    config, _ = made_up_night(folder, events, seed)
     run_tasks(config, ["jobs/ingest.py"])
     return config
 

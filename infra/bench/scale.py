@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from synthetic import NIGHT, Shape, write
+from synthetic_night import made_up_night
 from task_runs import HOME, NIGHT_TASKS, costs, run_tasks
 
 from measurement import circumstances
-from schemas.config import RunConfig, freeze, load_yaml
 from schemas.lake import Lake
 from schemas.manifest import publish_night
 from schemas.night import task_records
@@ -67,8 +66,7 @@ def main() -> None:
 def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
     """A night on a log of so many events: what each task took, and what the pipeline switched to by its rules."""
     home = folder / f"{events:.0e}"
-    sizes = write(Shape(), events, home / "source", seed)
-    config = frozen(home, seed)
+    config, sizes = made_up_night(home, events, seed, generator=FAKES, encoder=FAKE)
     publish_night(run_tasks(config))
     found = {
         "users": sizes["users"],
@@ -83,8 +81,7 @@ def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
 def real_models(folder: Path, events: int, seed: int) -> dict[str, float]:
     """Seconds per token of profiles and per text encoded, by the models that a night has by default."""
     home = folder / "real"
-    write(Shape(), events, home / "source", seed)
-    config = frozen(home, seed, generator={"nightly_token_budget": SAMPLE_TOKENS}, encoder={})
+    config, _ = made_up_night(home, events, seed, generator={"nightly_token_budget": SAMPLE_TOKENS})
     run_tasks(config, NIGHT_TASKS[: NIGHT_TASKS.index("ray_tasks.embeddings") + 1])
     rows = Lake(config.lake).snapshot("generation_costs", config.night).read().to_pylist()
     tokens = sum(row["prompt_tokens"] + row["output_tokens"] for row in rows)
@@ -96,19 +93,6 @@ def real_models(folder: Path, events: int, seed: int) -> dict[str, float]:
         "texts": encoded,
         "seconds_per_text": round(took["embeddings"]["seconds"] / encoded, 5),
     }
-
-
-def frozen(home: Path, seed: int, generator: dict[str, Any] = FAKES, encoder: dict[str, Any] = FAKE) -> RunConfig:
-    """The night's configuration; by default with fakes in the place of the models, and every profile written."""
-    document = load_yaml(HOME / "infra" / "configs" / "synthetic.yaml")
-    for name in ("interactions", "items", "users"):
-        document["source"][name]["path"] = str(home / "source" / f"{name}.parquet")
-    document["generator"] |= generator
-    document["encoder"] = encoder
-    store = f"sqlite:///{home}/mlflow.db"
-    return freeze(
-        document, run_id="scale", run_date=NIGHT, lake=str(home / "lake"), mlflow_tracking_uri=store, seed=seed
-    )
 
 
 def slopes(nights: dict[int, dict[str, Any]], start: dict[str, Any], figure: str) -> dict[str, float]:

@@ -18,6 +18,7 @@ from environment import environment
 from services import scheduler_runs
 
 HOME = Path(__file__).resolve().parents[2]
+LAST_NIGHT = HOME / "build" / "run" / "last-night"
 FROZEN = re.compile(r"frozen configuration: (\S+)")
 TOLD = (
     # A line of a task's own process, as Airflow repeats it; then one of a task inside Airflow's process.
@@ -32,6 +33,14 @@ def prepare() -> None:
     if scheduler_runs():
         # The scheduler of `make up` would also run the tasks of this run, if they shared a database.
         os.environ["AIRFLOW_HOME"] += "-nightly"
+
+
+def last_night() -> str | None:
+    """URI of the frozen configuration of the last night that began here; None, and a word about it, without one."""
+    if not LAST_NIGHT.is_file():
+        print("No night has run here yet: `make nightly`")
+        return None
+    return LAST_NIGHT.read_text().strip()
 
 
 def run_dag(dag: str, params: Mapping[str, Any], log_name: str) -> tuple[str | None, int]:

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from dag_run import HOME, prepare, run_dag
+from dag_run import HOME, LAST_NIGHT, last_night, prepare, run_dag
 from jobs.report.summary_text import render_text, with_report_task
 from measurement import measurement
 from schemas.errors import LakeError
@@ -30,18 +30,15 @@ def main() -> int:
     parser.add_argument("--show-last", action="store_true", help="print the summary of the last run and stop")
     arguments = parser.parse_args()
     prepare()
-    last = HOME / "build" / "run" / "last-night"
     if arguments.show_last:
-        if not last.is_file():
-            print("No night has run here yet: `make nightly`")
-            return 1
-        return show(last.read_text().strip(), None)
+        last = last_night()
+        return show(last, None) if last else 1
     started = time.monotonic()
     source = str(Path(arguments.config).resolve()) if arguments.config else None
     frozen, status = run_dag(DAG, {"source": source, "run_date": arguments.run_date}, "nightly")
     if frozen:
-        last.parent.mkdir(parents=True, exist_ok=True)
-        last.write_text(frozen)
+        LAST_NIGHT.parent.mkdir(parents=True, exist_ok=True)
+        LAST_NIGHT.write_text(frozen)
     if status or not frozen:
         return explain_failure(frozen)
     return show(frozen, time.monotonic() - started)

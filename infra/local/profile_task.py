@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dag_run import HOME, prepare
+from dag_run import HOME, last_night, prepare
 from schemas.config import RunConfig
 from schemas.night import load_config, task_records
 from schemas.storage import write_text
@@ -27,11 +27,10 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=100, help="samples a second")
     arguments = parser.parse_args()
     prepare()
-    last = BUILD / "run" / "last-night"
-    if not last.is_file():
-        print("No night has run here yet: `make nightly`")
+    last = last_night()
+    if last is None:
         return 1
-    config = load_config(last.read_text().strip())
+    config = load_config(last)
     tasks = [name for name in task_records(config) if module_of(name)]
     if arguments.task not in tasks:
         print(f"The last night had no task {arguments.task!r}. Its tasks: {', '.join(tasks) or 'none'}")
