@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,34 +21,41 @@ from dags.ray_jobs import follow, job_status, submit_or_attach
 pytestmark = pytest.mark.ray
 TOKEN = "a-token-of-thirty-two-characters"
 
-CLUSTER = """\
-import sys, ray
-ray.init(num_cpus=1, include_dashboard=True, dashboard_host="127.0.0.1", dashboard_port={port}, _temp_dir={folder!r},
-         object_store_memory=100_000_000, log_to_driver=False)
-print("ready", flush=True)
-sys.stdin.read()
-"""
+CLUSTER = (
+    "--head --block --num-cpus 1 --port 0 --include-dashboard true --dashboard-host 127.0.0.1 "
+    "--object-store-memory 100000000 --disable-usage-stats"
+)
+
+
+def free_ports(count):
+    """Ports that nobody listens at: those by default are taken where another cluster runs on the machine."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    found = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return found
 
 
 @pytest.fixture(scope="module")
 def address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port, agent, client = map(str, free_ports(3))
     with tempfile.TemporaryDirectory(prefix="ray") as folder:  # A short path: sockets lie below it.
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
         environment |= {"RAY_worker_niceness": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        places = ["--dashboard-port", port, "--dashboard-agent-listen-port", agent, "--ray-client-server-port", client]
         process = subprocess.Popen(
-            [sys.executable, "-c", CLUSTER.format(port=port, folder=folder)],
+            [str(Path(sys.executable).with_name("ray")), "start", *CLUSTER.split(), *places, "--temp-dir", folder],
             env=environment,
-            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
-        assert any(line.strip() == "ready" for line in process.stdout)
         url = f"http://127.0.0.1:{port}"
-        while not takes_jobs(client_of(url)):  # the fixture's time limit ends a hang
+        while not takes_jobs(url):  # the fixture's time limit ends a hang
+            assert process.poll() is None, process.stdout.read()
             time.sleep(1)
         yield url
         stop_tree(process.pid)
@@ -70,12 +78,12 @@ def client_of(address):
     return connect(address, {"Authorization": f"Bearer {TOKEN}"})
 
 
-def takes_jobs(client):
-    """Whether the agent that runs jobs is up: it starts after the cluster says that it is ready."""
+def takes_jobs(url):
+    """Whether the cluster answers and the agent that runs jobs is up: it starts after the rest."""
     try:
-        client.submit_job(entrypoint="true")
-    except RuntimeError as error:
-        if "No available agent" not in str(error):
+        client_of(url).submit_job(entrypoint="true")
+    except (AirflowException, ConnectionError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "No available agent" not in str(error):
             raise
         return False
     return True
