@@ -101,6 +101,17 @@ class Lists:
         return np.asarray(self.table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
 
 
+def floors(lists: Lists, scores: Floats, k: int) -> Floats:
+    """Each user's k-th best score; -inf for users with fewer. NaN is no score."""
+    user = lists.user_of
+    own = np.full((len(lists), int(lists.lengths.max(initial=0))), -np.inf)
+    own[user, np.arange(len(user)) - lists.starts[user]] = np.where(np.isnan(scores), -np.inf, scores)
+    if own.shape[1] <= k:
+        return np.full(len(lists), -np.inf)
+    found: Floats = np.partition(own, -k, axis=1)[:, -k]
+    return found
+
+
 def _is_sorted(table: pa.Table) -> bool:
     """True if rows come by user and item."""
     (user, before), (item, other) = ((column[1:], column[:-1]) for column in (table["user_id"], table["item_id"]))

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Floats, Ints
-from ray_tasks.ranker.features import Lists
+from ray_tasks.ranker.features import Lists, floors
 from schemas.candidates_config import SOURCES
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
 from schemas.tables.recommendations import RECOMMENDATIONS
@@ -19,21 +19,11 @@ def best(lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
     Score descending, ties by item_id; a row with score NaN is left out.
     """
     user = lists.user_of
-    rows = np.flatnonzero(scores >= _floors(lists, user, scores, k)[user])  # few are left to be sorted
+    rows = np.flatnonzero(scores >= floors(lists, scores, k)[user])  # few are left to be sorted
     order = rows[np.lexsort((rows, -scores[rows], user[rows]))]
     ordered = user[order]
     rank = np.arange(len(order)) - np.searchsorted(ordered, ordered) + 1
     return order[rank <= k], rank[rank <= k]
-
-
-def _floors(lists: Lists, user: Ints, scores: Floats, k: int) -> Floats:
-    """Each user's k-th best score; -inf for users with fewer."""
-    own = np.full((len(lists), int(lists.lengths.max(initial=0))), -np.inf)
-    own[user, np.arange(len(user)) - lists.starts[user]] = np.where(np.isnan(scores), -np.inf, scores)
-    if own.shape[1] <= k:
-        return np.full(len(lists), -np.inf)
-    floors: Floats = np.partition(own, -k, axis=1)[:, -k]
-    return floors
 
 
 Places = Callable[[Lists, Floats, int], tuple[Ints, Ints]]
@@ -57,8 +47,23 @@ def source_scores(lists: Lists, source: str) -> Floats:
     return np.where(proposes[lists.user_of], own, -lists.column("popularity_rank"))
 
 
+Strengths = Callable[[Lists, Ints], Floats]
+"""Candidates and some of their rows to (rows, SOURCES): how much each source is why; NaN where it is not."""
+
+
+def by_rank(lists: Lists, rows: Ints) -> Floats:
+    """Strengths by which the source that ranks an item best is why."""
+    return -np.column_stack([lists.column(f"{source}_rank")[rows] for source in SOURCES])
+
+
 def recommendations(
-    lists: Lists, scores: Floats, k: int, arm: str, places: Places = best, chances: Floats | None = None
+    lists: Lists,
+    scores: Floats,
+    k: int,
+    arm: str,
+    places: Places = best,
+    chances: Floats | None = None,
+    strengths: Strengths = by_rank,
 ) -> pa.Table:
     """Rows of `recommendations`; `chances` are the candidates' probabilities, NaN or None where they are not known."""
     rows, rank = places(lists, scores, k)
@@ -70,7 +75,7 @@ def recommendations(
         "score": pa.array(scores[rows], pa.float64()),
         "probability": _known(chances, rows),
         "arm": pa.repeat(arm, len(rows)),
-        "sources": pa.array(_sources(lists, rows), pa.list_(pa.string())),
+        "sources": pa.array(_sources(strengths(lists, rows)), pa.list_(pa.string())),
     }
     return pa.table([columns[name] for name in RECOMMENDATIONS.schema.names], schema=RECOMMENDATIONS.schema)
 
@@ -80,11 +85,10 @@ def _known(values: Floats | None, rows: Ints) -> pa.Array:
     return pa.nulls(len(rows), pa.float64()) if values is None else pa.array(values[rows], from_pandas=True)
 
 
-def _sources(lists: Lists, rows: Ints) -> list[list[str]]:
-    """Sources that proposed each row, best rank first."""
-    ranks = np.column_stack([lists.column(f"{source}_rank")[rows] for source in SOURCES])
-    order = np.argsort(ranks, axis=1, kind="stable")
-    return [[SOURCES[i] for i in places if not np.isnan(rank[i])] for places, rank in zip(order, ranks, strict=True)]
+def _sources(strengths: Floats) -> list[list[str]]:
+    """Sources that proposed each row, the strongest first, ties in the order of SOURCES."""
+    order = np.argsort(-strengths, axis=1, kind="stable")
+    return [[SOURCES[i] for i in own if not np.isnan(row[i])] for own, row in zip(order, strengths, strict=True)]
 
 
 def offline_rankings(lists: Lists, models: Mapping[str, Floats], k: int) -> pa.Table:

@@ -20,7 +20,11 @@ RECOMMENDATIONS = Table(
             nullable=True,
         ),
         Column("arm", pa.string(), "Experiment arm"),
-        Column("sources", pa.list_(pa.string()), "Candidate sources that proposed the item, strongest first"),
+        Column(
+            "sources",
+            pa.list_(pa.string()),
+            "Candidate sources that proposed the item; first the one without which its score would lose most",
+        ),
     ),
     key=(
         "user_id",

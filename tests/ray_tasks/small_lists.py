@@ -5,6 +5,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 from small_log import item_id, user_id
 
+from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker.features import Lists
 from schemas.candidates_config import SOURCES
 from schemas.tables.candidates import CANDIDATES
@@ -43,3 +44,25 @@ def lists_and_scores(draw, least_users: int = 0):
     values = st.sampled_from([np.nan, -1.0, 0.0, 0.5, 2.0])
     scores = draw(st.lists(values, min_size=len(rows), max_size=len(rows)))
     return lists, np.array(scores, dtype=np.float64)
+
+
+def shop(n_users: int, place_of_target, week_count=lambda user, item, taken: 1, n_items: int = 10):
+    """Lists of `n_users` who each took one candidate, which `place_of_target(source)` ranks at that place.
+
+    Without a place it is drawn as well; other candidates take the other places in a drawn order. Returns lists and
+    targets.
+    """
+    chance, rows, targets = np.random.default_rng(5), [], []
+    for user in range(n_users):
+        target = int(chance.integers(n_items))
+        targets.append(target)
+        ranks = {}
+        for source in SOURCES:
+            order = [item for item in chance.permutation(n_items).tolist() if item != target]
+            order.insert((place_of_target(source) or int(chance.integers(1, n_items + 1))) - 1, target)
+            ranks[source] = {item: place for place, item in enumerate(order, 1)}
+        for item in range(n_items):
+            own = {source: ranks[source][item] for source in SOURCES}
+            counts = {"item_week_count": week_count(user, item, item == target)}
+            rows.append(candidate(user, item, own, label=int(item == target), **counts))
+    return lists_of(rows), Rows.of(np.arange(n_users), np.array(targets), n_users)

@@ -1,5 +1,6 @@
 """The learned ranker: the same trees for a seed, no look ahead, and a gate that leans to the simpler side."""
 
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 
@@ -8,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_lists import candidate, lists_of
+from small_lists import candidate, lists_of, shop
 from small_log import Event, item_id, log_of, random_vectors, scoring, tune_all
 
 from ray_tasks.interactions.rows import Rows
+from ray_tasks.ranker import trees
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, fit
@@ -24,28 +26,6 @@ from schemas.ranking_config import Ranking
 
 CATALOGUE = np.array([item_id(n) for n in range(12)], dtype=object)
 SMALL = Ranking(trees=25, leaves=4, learning_rate=0.2)
-
-
-def shop(n_users: int, place_of_target, week_count=lambda user, item, taken: 1, n_items: int = 10):
-    """Lists of `n_users` who each took one candidate, which `place_of_target(source)` ranks at that place.
-
-    Without a place it is drawn as well; other candidates take the other places in a drawn order. Returns lists and
-    targets.
-    """
-    chance, rows, targets = np.random.default_rng(5), [], []
-    for user in range(n_users):
-        target = int(chance.integers(n_items))
-        targets.append(target)
-        ranks = {}
-        for source in SOURCES:
-            order = [item for item in chance.permutation(n_items).tolist() if item != target]
-            order.insert((place_of_target(source) or int(chance.integers(1, n_items + 1))) - 1, target)
-            ranks[source] = {item: place for place, item in enumerate(order, 1)}
-        for item in range(n_items):
-            own = {source: ranks[source][item] for source in SOURCES}
-            counts = {"item_week_count": week_count(user, item, item == target)}
-            rows.append(candidate(user, item, own, label=int(item == target), **counts))
-    return lists_of(rows), Rows.of(np.arange(n_users), np.array(targets), n_users)
 
 
 def learned(lists, targets, settings_=SMALL, seed=1):
@@ -249,3 +229,20 @@ def test_the_test_window_teaches_the_ranker_nothing(trained):
     assert one.decision.ndcg
     assert one.ranker.models == other.ranker.models
     assert one.decision == other.decision
+
+
+@pytest.mark.parametrize("depth", [1, 3, 9])
+def test_all_boosters_score_the_best_candidates_and_what_is_below_stays_below(monkeypatch, depth):
+    lists, targets = taken_by_week_count(40)
+    ranker = learned(lists, targets).ranker
+    monkeypatch.setattr(trees, "DEPTH", 1_000)
+    whole, first = ranker.score(lists), replace(ranker, models=ranker.models[:1]).score(lists)
+    monkeypatch.setattr(trees, "DEPTH", depth)
+    scores = ranker.score(lists)
+    for start, length in zip(lists.starts, lists.lengths, strict=True):
+        own = slice(start, start + length)
+        exact = first[own] >= np.sort(first[own])[-depth]
+        assert np.array_equal(scores[own][exact], whole[own][exact])
+        below = scores[own][~exact]
+        assert (below < scores[own][exact].min()).all()
+        assert (np.diff(below[np.argsort(first[own][~exact], kind="stable")]) >= 0).all()
