@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
+from ray_tasks.language import language
 from ray_tasks.text import words
 
 LANGUAGE_FROM = 40
@@ -86,14 +86,4 @@ def is_foreign(text: str, own: str) -> bool:
     rest = " ".join(word for word in text.split() if word.strip(".,;:").lower() not in known)
     if len(rest) < LANGUAGE_FROM:
         return sum(char.isascii() for char in text) < 0.9 * len(text)
-    language, _ = _identifier().classify(rest)
-    return bool(language != "en")
-
-
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(["en", "de", "fr", "es", "it", "pt", "nl", "ru", "zh", "ja", "ar"])
-    return identifier
+    return language(rest) != "en"
