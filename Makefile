@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-encode bench-experiments bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-profiles bench-ranking bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-closed-loop bench-encode bench-experiments bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-off-policy bench-profiles bench-ranking bench-request-volume bench-requests bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ test-browser: env ## Trigger a night from the UI in a headless browser (needs Ch
 docs: env ## Write docs/tables.md from the schemas
 	@$(PY) docs/generate_tables.py
 
+bench-closed-loop: env ## Simulated users over ten nights, with and without their feedback
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/closed_loop.py $(BENCH)
+
 bench-encode: assets ## Texts a second of the encoder against sentence-transformers, and in Ray: DATA=folder
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/encode.py $(if $(DATA),"$(DATA)") $(BENCH)
 
@@ -92,11 +95,20 @@ bench-grounding: env ## Precision and recall of the grounding check on outputs l
 bench-incremental: assets ## Tokens of a second night after 1% of the items and 5% of the users changed
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/incremental.py $(BENCH)
 
+bench-off-policy: env ## Off-policy estimates against what simulated users truly do
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/off_policy.py $(BENCH)
+
 bench-profiles: assets ## Labels against hidden genres and tags: ML_1M=folder STEAM_REVIEWS=folder
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/profiles.py $(BENCH)
 
 bench-ranking: assets $(if $(findstring --no-peers,$(BENCH)),,peers) ## Nightrec against others: DATA=folder PROTOCOL=p1|p2 (BENCH=--no-peers)
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/ranking.py $(if $(DATA),"$(DATA)") --protocol $(or $(PROTOCOL),p1) $(BENCH)
+
+bench-request-volume: assets ## Requests in plain words from 10^2 to 10^5 a night: DATA=folder
+	@PYTHONPATH=$(CURDIR):infra/local:infra/bench $(PY) infra/bench/request_volume.py $(if $(DATA),"$(DATA)") $(BENCH)
+
+bench-requests: assets ## Requests in plain words: how well they are understood and met: DATA=folder of ML-1M
+	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/request_parsing.py $(if $(DATA),"$(DATA)") $(BENCH)
 
 bench-scale: assets ## Time and memory of every task at 10^5, 10^6 and 10^7 events, and their growth
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/scale.py $(BENCH)

@@ -89,7 +89,9 @@ with DAG(
         >> ray("candidates")
         >> ray("ranking")
         >> ray("explanations")
+        >> ray("request_recommendations")
         >> spark("evaluation")
+        >> spark("experiment_readouts")
         >> published
         >> ray("report", module="jobs.report")
     )

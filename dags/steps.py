@@ -56,7 +56,7 @@ STEPS = {
     ),
     "features": Step(
         publishes=("user_histories", "splits", "item_factors", "item_documents", "item_statistics"),
-        reads=("interactions", "items"),
+        reads=("interactions", "items", "feedback"),
         minutes=240,
         does="Spark. Orders what each user did before the run date, splits the interactions by time, cleans and hashes "
         "the text of each item, and counts its interactions and their trend. Where more items were taken than "
@@ -136,10 +136,13 @@ STEPS = {
             "item_factors",
             "items",
             "item_embeddings",
+            "item_documents",
+            "vocabularies",
+            "feedback",
         ),
         minutes=240,
-        does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published. "
-        "With `ranking.rerank` a language model re-orders some lists; then `vocabularies` is read as well.",
+        does="Ray. A ranker trained on the validation window orders the candidates; the best top_k are published, "
+        "without what users hid. With `ranking.rerank` a language model re-orders some lists.",
         on_failure="Memory errors: lower `ranking.training_users` or `candidates.block_size`. Too little "
         "data to learn from is no failure: reciprocal-rank fusion serves, and the task's record says so.",
     ),
@@ -159,12 +162,41 @@ STEPS = {
         does="Ray. Says for each recommendation which items of the history caused it.",
         on_failure="The audit names the expectation that failed; the staged files are kept for a look.",
     ),
+    "request_recommendations": Step(
+        publishes=("parsed_requests", "request_recommendations"),
+        reads=(
+            "requests",
+            "vocabularies",
+            "item_documents",
+            "item_profiles",
+            "item_statistics",
+            "items",
+            "item_embeddings",
+            "user_embeddings",
+            "user_histories",
+            "recommendations",
+            "feedback",
+        ),
+        minutes=120,
+        does="Ray. Reads what users asked for in their own words, and answers with items that meet it; a request that "
+        "is not understood gets the user's own list, and the reason is published.",
+        on_failure="`ModelError` names the encoder's or the generator's folder. Memory errors: lower "
+        "`requests.per_user` or `requests.days`.",
+    ),
     "evaluation": Step(
         publishes=("evaluations",),
         reads=("offline_rankings", "splits", "items"),
         minutes=60,
         does="Spark. NDCG, recall and coverage of the ranker and the baselines on the test window.",
         on_failure="Nothing is published to consumers yet: mend it, clear this task, and the night goes on.",
+    ),
+    "experiment_readouts": Step(
+        publishes=("experiment_readouts",),
+        reads=("feedback",),
+        minutes=60,
+        does="Spark. What the arms of every experiment that has begun did to each metric, and a sentence of verdict.",
+        on_failure="`ExperimentError` says what of an experiment was changed while it ran: start it anew, with another "
+        "name. Nothing is published to consumers yet: mend it, clear this task, and the night goes on.",
     ),
     "publish_night": Step(
         publishes=("runs",),
@@ -190,7 +222,11 @@ STEPS = {
             "candidates",
             "recommendations",
             "explanations",
+            "requests",
+            "parsed_requests",
+            "request_recommendations",
             "evaluations",
+            "experiment_readouts",
         ),
         minutes=30,
         does="Writes the night's HTML report and summary below `_runs/`, and logs the night to MLflow.",

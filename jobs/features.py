@@ -7,6 +7,7 @@ read the same interactions.
 from pyspark import StorageLevel
 from pyspark.sql import SparkSession
 
+from jobs.feedback_events import with_feedback
 from jobs.frames import input_bytes, read_table
 from jobs.histories import histories
 from jobs.item_documents import documents_and_statistics
@@ -29,8 +30,10 @@ def features(task: Task, spark: SparkSession) -> None:
 
     Raises NothingToDo when no user is left to serve.
     """
-    fit_shuffles(spark, task.config.features, input_bytes(task, "interactions", "items"))
-    interactions = read_table(spark, task.read("interactions")).select(*EVENT).persist(StorageLevel.MEMORY_AND_DISK)
+    fit_shuffles(spark, task.config.features, input_bytes(task, "interactions", "items", "feedback"))
+    told, feedback = (read_table(spark, task.read(name)) for name in ("interactions", "feedback"))
+    interactions = with_feedback(told.select(*EVENT), feedback, task.config.features.feedback)
+    interactions = interactions.persist(StorageLevel.MEMORY_AND_DISK)
     histories(task, spark, interactions)
     documents_and_statistics(task, spark, interactions)
 

@@ -25,6 +25,9 @@ REASONS = {
     "rating_out_of_range": "a rating outside the configured min and max",
     "weight_out_of_range": "a weight outside the configured min and max, or below 0",
     "value_out_of_range": "a feedback value outside the configured min and max",
+    "unparsable_rank": "a place of a list that is not a number",
+    "rank_out_of_range": "a place of a list outside the configured min and max, or below 1",
+    "unknown_kind": "a kind of feedback that is neither one of ours nor among `kinds`",
     "unknown_item": "the item is not in the catalogue (or its catalogue row was itself quarantined)",
     "duplicate": "another row has the same key; the one with the highest weight, then rating, was kept",
 }

@@ -29,8 +29,8 @@ REPLACEMENT = "\ufffd"
 REVIEW = 4_000
 """Characters of a review that are kept."""
 
-NUMBERS = ("rating", "weight", "value")
-LOWEST = {"weight": 0.0}
+NUMBERS = ("rating", "weight", "value", "rank")
+LOWEST = {"weight": 0.0, "rank": 1.0}
 """Numbers that the table's contract bounds, whatever the configuration says."""
 
 
@@ -61,7 +61,14 @@ def users(raw: DataFrame, source: UserSource) -> DataFrame:
 
 def feedback(raw: DataFrame, source: FeedbackSource, as_of: datetime) -> DataFrame:
     """Typed `feedback`; rows with unknown items and duplicates are not judged yet."""
-    return _judged(raw, source, {"value": _null("double"), **_values(raw, source)}, as_of)
+    absent = {"value": _null("double"), "rank": _null("double"), "detail": _null("string")}
+    judged = _judged(raw, source, {**absent, **_values(raw, source)}, as_of)
+    ours = F.create_map(*[F.lit(name) for pair in source.all_kinds.items() for name in pair])
+    unknown = F.when(F.col("kind").isNull(), F.lit("unknown_kind"))
+    typed = judged.withColumn("kind", F.try_element_at(ours, F.col("kind"))).withColumn(
+        "rank", F.col("rank").cast("int")
+    )
+    return typed.withColumn("_reason", F.coalesce("_reason", unknown))
 
 
 def requests(raw: DataFrame, source: RequestSource, as_of: datetime) -> DataFrame:

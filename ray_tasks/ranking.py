@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
+from ray_tasks.final_list.hidden import read_hidden
+from ray_tasks.final_list.served_blocks import ServedBlocks, ways
+from ray_tasks.final_list.shown import read_shown
 from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.interactions.served import served_users
@@ -24,7 +27,7 @@ from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.election import Election, Entry, Terms, elect, incumbent, settle
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import ServingModel, fit
-from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, recommendations, source_scores
+from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, source_scores
 from ray_tasks.ranker.reasons import EXAMPLES, Example, examples
 from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ranker.serialised import digest_of, to_files
@@ -52,14 +55,20 @@ def main() -> None:
         known = read_log(task)
         served = served_users(task, known)
         files = CandidateFiles.of(task.read("candidates"))
-        challenger, election = choose_model(known, files, registry)
+        lists, targets = validation_lists(known, files, config)
+        challenger, election = choose_model(lists, targets, known.item_ids, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, model = config.candidates.block_size, election.model
         used = with_ials(config.candidates, task.read("item_factors")).used
         final, state = final_lists(task, window(known, "serving", served)), digest_of(to_files(model))
+
+        def learn(settings: Ranking) -> ServingModel:
+            return fit(lists, targets, known.item_ids, settings, config.seed).model
+
+        made = ways(config, model, final, learn)
         with ray_session():
-            lists = ServedBlocks(files, served, model, final, config.ranking, size)
-            write_stage(task, published, reranked(task, known, lists), state=state)
+            blocks = ServedBlocks(files, served, made, config.experiments, config.night, config.ranking.arm, size)
+            write_stage(task, published, reranked(task, known, blocks), state=state)
             tested = OfflineBlocks.of(files, window(known, "test"), model, used, size)
             write_stage(task, offline, tested, state=state)
         task.publish(published)
@@ -72,12 +81,15 @@ def main() -> None:
 
 
 def deciding_state(registry: RankerRegistry) -> str | None:
-    """What decides the lists beside tables, configuration and code: the champion. None if that cannot be told.
+    """What decides the lists beside tables, configuration and code: the champion, and the experiments that run tonight.
 
-    A language model that re-orders lists lies outside as well: its lists are made every night.
+    None if that cannot be told. A language model that re-orders lists lies outside as well: its lists are made every
+    night.
     """
     config = registry.config
-    return incumbent(registry, Terms.of(config)) if config.ranking.rerank.method == "off" else None
+    champion = incumbent(registry, Terms.of(config)) if config.ranking.rerank.method == "off" else None
+    running = sorted(one.name for one in config.experiments.planned if one.runs_on(config.night))
+    return None if champion is None else " ".join([champion, *running])
 
 
 def example_reasons(files: CandidateFiles, final: FinalLists, config: RunConfig, model: ServingModel) -> list[Example]:
@@ -91,14 +103,15 @@ def example_reasons(files: CandidateFiles, final: FinalLists, config: RunConfig,
     return examples(model, lists, rows[rank == 1])
 
 
-def choose_model(known: Log, files: CandidateFiles, registry: RankerRegistry) -> tuple[ServingModel, Election]:
+def choose_model(
+    lists: Lists, targets: Rows, item_ids: NDArray[np.object_], registry: RankerRegistry
+) -> tuple[ServingModel, Election]:
     """The model learnt tonight, and which one serves: that one or the champion."""
     config = registry.config
-    lists, targets = validation_lists(known, files, config)
-    learnt = fit(lists, targets, known.item_ids, config.ranking, config.seed)
+    learnt = fit(lists, targets, item_ids, config.ranking, config.seed)
 
     def quality(model: ServingModel) -> Floats:
-        return ndcg(positions(lists, model.score_unseen(lists), 10, known.item_ids), targets)
+        return ndcg(positions(lists, model.score_unseen(lists), 10, item_ids), targets)
 
     return learnt.model, elect(registry, learnt, Terms.of(config), quality)
 
@@ -149,33 +162,12 @@ def final_lists(task: Task, view: Window) -> FinalLists:
     fields = CatalogueFields.of(task.read("items").read(["item_id", "categories", "texts"]))
     embeddings, settings = task.read("item_embeddings"), task.config.final_list
     vectors = np.zeros((len(fields.item_ids), 1), dtype=np.float32)
-    if settings.diversity:
+    arms = [arm for experiment in task.config.experiments.planned for arm in experiment.arms]
+    if settings.diversity or any("final_list__diversity" in arm.changes for arm in arms):
         vectors = item_vectors(embeddings.read(["item_id", "kind", "vector"]), fields.item_ids)
-    return FinalLists(settings, fields, vectors, view.user_ids, view.history)
-
-
-@dataclass(frozen=True)
-class ServedBlocks:
-    """Ranks served users block by block: rows of `recommendations`."""
-
-    files: CandidateFiles
-    user_ids: NDArray[np.object_]
-    model: ServingModel
-    final: FinalLists
-    settings: Ranking
-    size: int
-
-    @property
-    def count(self) -> int:
-        """Number of blocks."""
-        return math.ceil(len(self.user_ids) / self.size)
-
-    def table(self, number: int) -> pa.Table:
-        """One block's rows."""
-        lists = self.files.read("serving", self.user_ids[number * self.size : (number + 1) * self.size])
-        k, scores = self.settings.top_k, self.model.score(lists)
-        chances = self.model.chances(lists, scores)
-        return self.final.pinned(recommendations(lists, scores, k, self.settings.arm, self.final.places, chances), k)
+    hidden = read_hidden(task, view.user_ids, fields.item_ids)
+    shown = read_shown(task, view.user_ids, fields.item_ids)
+    return FinalLists(settings, fields, vectors, view.user_ids, view.history, hidden, shown)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from schemas.night import Task, night_task, task_arguments, task_records
 from schemas.stage_files import write_rows
 from schemas.tables import TABLES
 
-VERDICTS = {"like": "like", "thumbs_up": "like", "dislike": "dislike", "thumbs_down": "dislike", "hide": "dislike"}
+VERDICTS = {"like": "like", "dislike": "dislike", "hide_item": "dislike"}
 """Kinds of feedback that state a preference."""
 
 Row = Mapping[str, Any]

@@ -20,8 +20,8 @@ from schemas.candidates_config import Candidates
 from schemas.errors import ConfigError
 from schemas.experiments import Experiments
 from schemas.generation_config import Encoder, Generator, Tuning, Vocabulary
-from schemas.ranking_config import Evaluation, Explanations, FinalList, Ranking
-from schemas.source_config import Section, Sources
+from schemas.ranking_config import Evaluation, Explanations, FinalList, Ranking, Requests
+from schemas.source_config import FeedbackKind, Section, Sources
 
 
 class Features(Section):
@@ -40,6 +40,11 @@ class Features(Section):
         description="Serve only the most recently active users (trial runs); new ones where these leave room",
     )
     document_characters: int = Field(1_500, ge=50, le=100_000, description="Item documents are cut here")
+    feedback: dict[FeedbackKind, float] = Field(
+        {"click": 1.0, "conversion": 1.0, "like": 1.0},
+        description="Kinds of feedback that count as interactions, and their weight; not where the log has user, item "
+        "and day already",
+    )
     shuffle_partitions: int | None = Field(
         None, ge=1, description="spark.sql.shuffle.partitions; None: by the size of the input and the cores"
     )
@@ -65,6 +70,7 @@ class RunConfig(Section):
     ranking: Ranking = Ranking()
     final_list: FinalList = FinalList()
     explanations: Explanations = Explanations()
+    requests: Requests = Requests()
     evaluation: Evaluation = Evaluation()
     tuning: Tuning = Tuning()
     experiments: Experiments = Experiments()

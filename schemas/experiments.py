@@ -21,8 +21,13 @@ from schemas.source_config import Section
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 DEFAULT, HOLDOUT = "default", "holdout"
 """Labels of users who are in no experiment: by chance, and because they are held out of all."""
-FIXED_SECTIONS = frozenset(("source", "experiments", "evaluation"))
-"""What no arm may change: the data, the experiments themselves, and how everything is judged."""
+ARM_SECTIONS = ("final_list", "ranking")
+"""What an arm may change: how candidates are ranked, and what becomes of the order.
+
+Profiles, embeddings and candidates are made once for all users; the DAG `shadow_run` tries a new model or prompt.
+"""
+ONE_FOR_ALL = ("ranking__arm", "ranking__champion_days", "ranking__rerank")
+"""Settings of these sections that hold for the night as a whole."""
 
 MetricName = Literal["ctr", "conversion_rate", "dwell", "helpfulness", "hide_rate"]
 
@@ -39,10 +44,12 @@ class Arm(Section):
     @field_validator("changes")
     @classmethod
     def _changes_are_settings_of_sections(cls, changes: dict[str, Any]) -> dict[str, Any]:
-        wrong = [key for key in changes if "__" not in key or key.split("__")[0] in FIXED_SECTIONS]
+        wrong = [
+            key for key in changes if "__" not in key or key.split("__")[0] not in ARM_SECTIONS or key in ONE_FOR_ALL
+        ]
         if wrong:
-            kept = ", ".join(sorted(FIXED_SECTIONS))
-            raise ValueError(f"{wrong}: expected section__setting, of any section but {kept}")
+            sections, kept = " or ".join(ARM_SECTIONS), ", ".join(ONE_FOR_ALL)
+            raise ValueError(f"{wrong}: expected section__setting of {sections}, and not {kept}")
         return changes
 
 

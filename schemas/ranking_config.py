@@ -1,4 +1,4 @@
-"""Settings of what becomes of candidates: ranker, re-ranking, final list, explanations, evaluation."""
+"""Settings of what becomes of candidates: ranker, re-ranking, final list, explanations, requests, evaluation."""
 
 from typing import Literal
 
@@ -67,6 +67,8 @@ class FinalList(Section):
     calibration: float = Field(0, ge=0, le=1, description="How much the list's mix of categories follows the history's")
     pool: int = Field(100, ge=1, le=2_000, description="Best candidates of a user that the list is chosen from")
     explore: int = Field(2, ge=0, description="Last places of every list that go to new items, so that they are seen")
+    patience: int = Field(3, ge=1, description="Days that an item may be shown without a click, before it moves down")
+    demotion: int = Field(10, ge=0, description="Places that it moves down for each further day; 0: none")
     exclude: tuple[Rule, ...] = Field((), description="Items never recommended: by id, category, brand, availability")
     caps: tuple[Limit, ...] = Field((), description="Most items of a list that share a category, a brand, ...")
     pin: tuple[Pin, ...] = Field((), description="Items at fixed places")
@@ -89,3 +91,14 @@ class Evaluation(Section):
     validation_share: float = Field(0.1, gt=0, lt=0.5)
     test_share: float = Field(0.1, gt=0, lt=0.5)
     min_rating: float | None = Field(None, description="A rating below this is no relevant target")
+
+
+class Requests(Section):
+    """Requests in users' own words, and the lists that answer them."""
+
+    days: float = Field(7, gt=0, description="A request is answered while it is no older than this")
+    per_user: int = Field(3, ge=1, description="Requests of a user that are answered, the newest first")
+    top_k: int = Field(10, ge=1, le=200, description="Items that answer a request")
+    reader: Literal["encoder", "llm"] = Field(
+        "encoder", description="Which model explains words that no term of the vocabulary does; see `bench-requests`"
+    )

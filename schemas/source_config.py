@@ -1,11 +1,27 @@
 """The part of the configuration that users write: where their data is, and which of their columns are ours."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 ENTITIES = ("interactions", "items", "users", "feedback", "requests")
+FeedbackKind = Literal[
+    "impression",
+    "click",
+    "skip",
+    "conversion",
+    "dwell",
+    "like",
+    "dislike",
+    "helpful",
+    "unhelpful",
+    "hide_item",
+    "hide_theme",
+    "comment",
+]
+FEEDBACK_KINDS: tuple[str, ...] = get_args(FeedbackKind)
+"""What feedback may be. `value` of `dwell` is seconds; `detail` is a hidden theme, or a comment's words."""
 DEMOGRAPHIC = frozenset(
     ("age", "birth", "birthday", "ethnicity", "gender", "income", "marital", "nationality", "race", "religion", "sex")
 )
@@ -97,6 +113,8 @@ class FeedbackColumns(Section):
     timestamp: Mapped
     kind: Mapped
     value: Mapped | None = None
+    rank: Mapped | None = None
+    detail: Mapped | None = None
 
 
 class RequestColumns(Section):
@@ -151,6 +169,15 @@ class FeedbackSource(EntitySource):
     """Source of `feedback`."""
 
     columns: FeedbackColumns
+    kinds: dict[str, FeedbackKind] = Field(
+        {"thumbs_up": "like", "thumbs_down": "dislike", "hide": "hide_item"},
+        description="Your kinds of feedback: ours; a kind that is called as ours needs no entry",
+    )
+
+    @property
+    def all_kinds(self) -> dict[str, str]:
+        """Every kind that a row may have: what it is called here."""
+        return {**{kind: kind for kind in FEEDBACK_KINDS}, **self.kinds}
 
 
 class RequestSource(EntitySource):

@@ -21,7 +21,9 @@ NIGHT_TASKS = (
     "ray_tasks.candidates",
     "ray_tasks.ranking",
     "ray_tasks.explanations",
+    "ray_tasks.request_recommendations",
     "jobs/evaluation.py",
+    "jobs/experiment_readouts.py",
 )
 """All tasks that publish, in their order: a Spark job's file or a module."""
 DRIVER_MEMORY = "3g"
@@ -35,7 +37,7 @@ def run_tasks(config: RunConfig, tasks: Iterable[str] = NIGHT_TASKS) -> str:
     """
     uri = save_config(config)
     spark = f"--master local[{os.cpu_count() or 1}] --driver-memory {DRIVER_MEMORY}"
-    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": f"{spark} pyspark-shell"}
+    environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": f"{spark} pyspark-shell", "PYSPARK_PYTHON": sys.executable}
     for task in tasks:
         print(f"{config.run_id} {config.night} {task}", flush=True)
         command = [task] if task.endswith(".py") else ["-m", task]

@@ -5,10 +5,12 @@ import logging
 from typing import Any
 
 from jobs.report.benchmark import benchmark_view
+from jobs.report.experiments import experiments_view
 from jobs.report.history import earlier_nights, read_summaries
 from jobs.report.page import render_page
 from jobs.report.profile_samples import read_vocabulary, sample_profiles, sample_rejects
 from jobs.report.reader import TableReader
+from jobs.report.request_samples import sample_requests
 from jobs.report.samples import featured_user, read_counts, sample_users
 from jobs.report.summary import build_summary
 from jobs.report.summary_text import render_text
@@ -55,6 +57,8 @@ def read_samples(reader: TableReader) -> dict[str, Any]:
         "vocabulary": read_vocabulary(reader),
         **{name: trial_view(reader.newest(f"{name}_trials")) for name in ("tuning", "shadow")},
         "benchmark": benchmark_view(reader.newest("benchmark_evaluations")),
+        "requests": sample_requests(reader),
+        "experiments": experiments_view(reader.rows("experiment_readouts")),
     }
 
 

@@ -35,6 +35,16 @@ def interval(share: float, kind: str, ends: tuple[float, float] | None = None, h
     return _strip(body, height)
 
 
+def whisker(value: float, low: float, high: float, height: int = 16) -> Markup:
+    """A value with its interval beside zero, which is in the middle; all in [-1, 1], cut where they are beyond."""
+    x, left, right = (100 * _unit((end + 1) / 2) for end in (value, low, high))
+    line = Markup('<line class="{}" x1="{}%" x2="{}%" y1="{}" y2="{}"/>')
+    middle = height / 2
+    body = line.format("grid", 50, 50, 0, height) + line.format("range", _at(left), _at(right), middle, middle)
+    body += Markup("").join(line.format("range", _at(end), _at(end), 3, height - 3) for end in (left, right))
+    return _strip(body + Markup('<circle class="dot" cx="{}%" cy="{}" r="3.5"/>').format(_at(x), middle), height)
+
+
 def stack(parts: Sequence[tuple[float, str]], height: int = 14) -> Markup:
     """Parts of a whole side by side; `parts` are (amount, class)."""
     whole = sum(amount for amount, _ in parts) or 1

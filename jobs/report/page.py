@@ -36,7 +36,9 @@ def render_page(
     environment.filters |= {"number": number, "label": label, "seconds": seconds, "percent": percent}
     environment.filters |= {"day": day, "day_short": day_short, "compact": compact, "measure": measure, "money": money}
     environment.filters["bytes"] = data_size
-    environment.globals |= {name: getattr(charts, name) for name in ("bar", "interval", "stack", "log_share")}
+    environment.globals |= {
+        name: getattr(charts, name) for name in ("bar", "interval", "stack", "log_share", "whisker")
+    }
     return environment.get_template("report.html.j2").render(
         s=summary,
         config=json.dumps(config, indent=2),

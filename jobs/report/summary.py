@@ -25,11 +25,21 @@ FLOW = (
     "candidates",
     "ranking",
     "explanations",
+    "request_recommendations",
     "evaluation",
+    "experiment_readouts",
     "publish_night",
 )
 # What these tasks counted goes into the summary as it is, under their names.
-OWN_FIGURES = ("vocabularies", "candidates", "ranking", "embeddings", "explanations")
+OWN_FIGURES = (
+    "vocabularies",
+    "candidates",
+    "ranking",
+    "embeddings",
+    "explanations",
+    "request_recommendations",
+    "experiment_readouts",
+)
 # The manifest grows with every run and says nothing about whether the night's content changed.
 MANIFEST = "runs"
 

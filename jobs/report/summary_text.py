@@ -14,7 +14,7 @@ WIDTH = 92
 ENTITIES = ("interactions", "items", "users", "feedback", "requests")
 POPULARITY = ("popularity", "popularity_recent", "popularity_all_time")
 MODELS = ("ranker", "ease", "item_item", "transitions", "text", *POPULARITY)
-MAX_MODELS = 9
+MAX_MODELS = 6
 MAX_TASKS = 14
 MAX_PROBLEMS = 6
 

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.final_list.greedy import Cap, Pool, choose
+from ray_tasks.final_list.hidden import Hidden, values_at
+from ray_tasks.final_list.shown import demoted
 from ray_tasks.interactions.rows import Floats, Ints, Rows
 from ray_tasks.ranker.features import Lists
 from ray_tasks.ranker.ranked_lists import best
@@ -24,7 +27,8 @@ HALF_LIFE = 20.0
 class FinalLists:
     """Settings, and what they refer to: the catalogue, the items' unit vectors, the users (sorted) and their histories.
 
-    With default settings the lists are the ranker's.
+    `shown` (users, items) counts the days on which an item was shown in vain. Without feedback, and with default
+    settings, the lists are the ranker's.
     """
 
     settings: FinalList
@@ -32,13 +36,18 @@ class FinalLists:
     vectors: Vectors
     user_ids: NDArray[np.object_]
     histories: Rows
+    hidden: Hidden
+    shown: "csr_matrix[Any]"
 
     def places(self, lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
-        """Rows of each user's list and their ranks from 1; candidates that a rule excludes have no place."""
+        """Rows of each user's list and their ranks from 1; what a rule excludes or the user hid has no place."""
         allowed = scores
-        if self.settings.exclude:
+        if self.settings.exclude or not self.hidden.is_empty or self.shown.nnz:
             items = self._items(lists, np.arange(lists.table.num_rows))
-            allowed = np.where(self._excluded[items], np.nan, scores)
+            users = np.searchsorted(self.user_ids, lists.user_ids)[lists.user_of]
+            allowed = np.where(self._excluded[items] | self.hidden.pairs(users, items), np.nan, scores)
+            days = values_at(self.shown, users, items)
+            allowed = demoted(lists, allowed, days, self.settings.patience, self.settings.demotion)
         rows, rank = best(lists, allowed, k) if self.settings.keeps_order else self._varied(lists, allowed, k)
         explore = min(self.settings.explore, k)
         return with_new_items(lists, allowed, rows, rank, k, explore) if explore else (rows, rank)
@@ -53,7 +62,7 @@ class FinalLists:
         return np.concatenate([none, *found]), np.concatenate([none, *(np.arange(1, len(own) + 1) for own in found)])
 
     def pinned(self, table: pa.Table, k: int) -> pa.Table:
-        """Rows of `recommendations` with the pinned items in their places, for users who have not taken them.
+        """Rows of `recommendations` with the pinned items in their places, for users who neither took nor hid them.
 
         A pinned item takes the score of the one whose place it takes, or of the last; its probability is unknown.
         """
@@ -67,8 +76,9 @@ class FinalLists:
 
     def _with_pins(self, rows: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
         user = int(np.searchsorted(self.user_ids, rows[0]["user_id"]))
-        taken = set(self.catalogue.item_ids[self.histories[user]])
-        pins = [pin for pin in sorted(self.settings.pin, key=lambda pin: pin.place) if pin.item_id not in taken]
+        known = np.concatenate([self.histories[user], self.hidden.of(user)])
+        unwanted = set(self.catalogue.item_ids[known])
+        pins = [pin for pin in sorted(self.settings.pin, key=lambda pin: pin.place) if pin.item_id not in unwanted]
         kept = [row for row in rows if row["item_id"] not in {pin.item_id for pin in pins}]
         for pin in pins:
             near = kept[min(pin.place, len(kept)) - 1] if kept else rows[0]

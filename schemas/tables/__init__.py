@@ -4,6 +4,7 @@ from schemas.table import Table
 from schemas.tables.benchmark_evaluations import BENCHMARK_EVALUATIONS
 from schemas.tables.candidates import CANDIDATES
 from schemas.tables.evaluations import EVALUATIONS
+from schemas.tables.experiment_readouts import EXPERIMENT_READOUTS
 from schemas.tables.explanations import EXPLANATIONS
 from schemas.tables.feedback import FEEDBACK
 from schemas.tables.generation_costs import GENERATION_COSTS
@@ -17,8 +18,10 @@ from schemas.tables.item_reviews import ITEM_REVIEWS
 from schemas.tables.item_statistics import ITEM_STATISTICS
 from schemas.tables.items import ITEMS
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
+from schemas.tables.parsed_requests import PARSED_REQUESTS
 from schemas.tables.quarantine import QUARANTINE
 from schemas.tables.recommendations import RECOMMENDATIONS
+from schemas.tables.request_recommendations import REQUEST_RECOMMENDATIONS
 from schemas.tables.requests import REQUESTS
 from schemas.tables.runs import RUNS
 from schemas.tables.shadow_trials import SHADOW_TRIALS
@@ -58,7 +61,10 @@ TABLES: dict[str, Table] = {
         RECOMMENDATIONS,
         OFFLINE_RANKINGS,
         EXPLANATIONS,
+        PARSED_REQUESTS,
+        REQUEST_RECOMMENDATIONS,
         EVALUATIONS,
+        EXPERIMENT_READOUTS,
         RUNS,
         TUNING_TRIALS,
         SHADOW_TRIALS,

@@ -155,8 +155,10 @@ def test_the_tasks_come_in_their_order(night):
         "candidates": {"embeddings"},
         "ranking": {"candidates"},
         "explanations": {"ranking"},
-        "evaluation": {"explanations"},
-        "publish_night": {"evaluation", "freeze_config"},
+        "request_recommendations": {"explanations"},
+        "evaluation": {"request_recommendations"},
+        "experiment_readouts": {"evaluation"},
+        "publish_night": {"experiment_readouts", "freeze_config"},
         "report": {"publish_night"},
     }
     assert {task.task_id: set(task.upstream_task_ids) for task in every(night)} == after

@@ -90,7 +90,7 @@ def test_every_task_reads_and_publishes_what_its_documentation_says(shop, first)
 
 
 def test_rows_in_are_rows_out_plus_quarantined_and_each_has_its_reason(shop, first):
-    quarantine = shop.table("quarantine")
+    quarantine = shop.table("quarantine").filter(polars.col("entity") == "interactions")
     events = small_catalogue.USERS * small_catalogue.EVENTS_PER_USER
     assert shop.table("interactions").height == events
     reasons = dict(quarantine.group_by("reason").agg(polars.col("rows").sum()).iter_rows())
@@ -118,6 +118,22 @@ def test_every_user_gets_an_explained_list_without_seen_items(shop, first):
     seen = shop.table("interactions").select("user_id", "item_id")
     assert lists.join(seen, on=["user_id", "item_id"]).height == 0
     assert shop.table("explanations").join(lists, on=["user_id", "item_id", "rank"]).height == lists.height
+
+
+def test_requests_are_answered_as_they_were_meant_and_hostile_ones_with_the_users_own_list(shop, first):
+    parsed = {row["user_id"]: row for row in shop.table("parsed_requests").to_dicts()}
+    assert set(parsed) == {"u1", "u2"}
+    assert (parsed["u1"]["include"], parsed["u1"]["exclude"]) == (["space adventure"], ["haunted house"])
+    assert (parsed["u1"]["outside"], parsed["u2"]["outside"]) == (None, "hostile")
+    lists = shop.table("request_recommendations")
+    themes = shop.table("items").select("item_id", "categories")
+    asked = lists.filter(polars.col("user_id") == "u1").join(themes, on="item_id")
+    assert asked.height == 10
+    assert all("Space Adventure" in own and "Haunted House" not in own for own in asked["categories"])
+    own = shop.table("recommendations").filter(polars.col("user_id") == "u2").sort("rank")
+    personal = lists.filter(polars.col("user_id") == "u2").sort("rank")
+    assert personal["item_id"].to_list() == own["item_id"].to_list()
+    assert set(personal["source"]) == {"personal"}
 
 
 def test_the_ranker_is_no_worse_than_chance_and_is_compared_with_the_baselines(shop, first):

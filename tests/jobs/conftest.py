@@ -30,6 +30,7 @@ RUN_DATE = date(2026, 11, 22)
 def spark():
     # Tests are over before the JVM's second compiler pays off: without it they take two thirds of the time.
     options = "--driver-java-options -XX:TieredStopAtLevel=1"
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"--master local[2] --driver-memory 1g {options} pyspark-shell")
     session = start_session("tests")
     yield session

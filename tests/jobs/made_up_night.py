@@ -37,7 +37,9 @@ TASKS = {
     "candidates": (["candidates"], 33.0, 1_120),
     "ranking": (["recommendations", "offline_rankings"], 18.4, 940),
     "explanations": (["explanations"], 7.7, 620),
+    "request_recommendations": (["parsed_requests", "request_recommendations"], 6.1, 480),
     "evaluation": (["evaluations"], 29.5, 1_420),
+    "experiment_readouts": (["experiment_readouts"], 4.2, 310),
     "publish_night": (["runs"], 2.1, 210),
 }
 QUALITY = {
@@ -293,7 +295,51 @@ def other_rows() -> dict[str, list[dict]]:
         "quarantine": [
             {"entry": n, "entity": "interactions", "reason": "unknown_item", "rows": 1, "row": "{}"} for n in range(9)
         ],
+        "requests": [
+            {"user_id": "u00", "timestamp": AS_OF - timedelta(days=1), "text": "a <b>quiet</b> drama, no comedy"},
+            {"user_id": "u01", "timestamp": AS_OF - timedelta(days=1), "text": "what is the weather"},
+        ],
+        "parsed_requests": [
+            parsed_request("0" * 32, "u00", include=["drama"], exclude=["comedy"], like=["i03"], first_year=1990),
+            parsed_request("1" * 32, "u01", outside="off_topic"),
+        ],
+        "request_recommendations": [
+            {
+                "request_id": number * 32,
+                "user_id": f"u0{number}",
+                "rank": rank,
+                "item_id": f"i{rank:02d}",
+                "score": 1 / rank,
+                "source": "personal" if number == "1" else "request",
+                "met": [],
+                "missed": [],
+                "text": "You asked for drama: it is that.",
+            }
+            for number in "01"
+            for rank in range(1, 6)
+        ],
+        "experiment_readouts": [
+            readout("plain", "ctr", "primary"),
+            readout("plain", "dwell", "guardrail"),
+            readout("varied", "ctr", "primary", 0.051, 0.012, 0.09, decision="better"),
+            readout("varied", "dwell", "guardrail", -0.01, -0.04, 0.02),
+        ],
     }
+
+
+def parsed_request(request_id: str, user_id: str, **told) -> dict:
+    """A row of `parsed_requests`."""
+    lists: dict = {name: [] for name in ("include", "exclude", "like", "unlike", "unsupported")}
+    about = {"request_id": request_id, "user_id": user_id, "timestamp": AS_OF - timedelta(days=1), "vector": [1.0]}
+    return {**about, **lists, **told}
+
+
+def readout(arm: str, metric: str, role: str, lift=None, low=None, high=None, decision: str = "none") -> dict:
+    """A row of `experiment_readouts`."""
+    verdict = "varied is better: CTR +5.1% (1.2 to 9.0)" if arm == "varied" else ""
+    known = {"experiment": "diversity", "days": 6, "users": 1_204, "value": 0.0812, "p_value": 0.01, "p_adjusted": 0.02}
+    told = {"arm": arm, "metric": metric, "role": role, "lift": lift, "low": low, "high": high, "verdict": verdict}
+    return {**known, **told, "decision": decision}
 
 
 def counters(config: RunConfig, rows: dict[str, list[dict]]) -> dict[str, dict]:
@@ -302,8 +348,8 @@ def counters(config: RunConfig, rows: dict[str, list[dict]]) -> dict[str, dict]:
     tokens = {"prompt_tokens": 44_100, "output_tokens": 9_870, "generation_seconds": 96.5}
     return {
         "ingest": {
-            "rows_in": {"interactions": n + 14, "items": ITEMS + 1, "users": 0},
-            "rows_out": {"interactions": n, "items": ITEMS, "users": 0},
+            "rows_in": {"interactions": n + 14, "items": ITEMS + 1, "users": 0, "requests": 2},
+            "rows_out": {"interactions": n, "items": ITEMS, "users": 0, "requests": 2},
             "quarantined": {
                 "interactions": {"unknown_item": 9, "duplicate": 4, "bad_timestamp": 1},
                 "items": {"missing_title": 1},

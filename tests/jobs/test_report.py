@@ -27,7 +27,7 @@ def night(tmp_path_factory):
 def test_the_summary_holds_the_nights_figures(night):
     config, summary, _ = night
     assert summary["status"] == "success"
-    assert summary["rows_balanced"] == {"interactions": True, "items": True, "users": True}
+    assert summary["rows_balanced"] == dict.fromkeys(("interactions", "items", "users", "requests"), True)
     assert summary["best_single_source"] == "ease"
     assert summary["ranker_vs_best"]["ratio"] == pytest.approx(1 / 0.94)
     assert summary["tokens"]["spent"] == 2 * (44_100 + 9_870)

@@ -8,6 +8,7 @@ import pytest
 from jobs.report.__main__ import report
 from jobs.report.benchmark import benchmark_view
 from jobs.report.costs import cost_figures, cost_trends
+from jobs.report.experiments import experiments_view
 from jobs.report.profile_samples import with_claims
 from jobs.report.samples import featured_user
 from jobs.report.tracking import cost_metrics
@@ -290,6 +291,24 @@ def test_the_newest_ranking_benchmark_shows_its_headline_best_first(night):
     assert re.findall(r'<th scope="row">([^<]+)</th>', shown) == ["Nightrec", "EASE"]
     assert re.findall(r'<td class="right">(0\.\d+)</td>', shown) == ["0.0600", "0.0500"]
     assert '+20.0%<span class="range-text">+10.0% to +30.0%</span>' in shown
+
+
+def test_an_experiment_shows_its_verdict_and_every_lift_with_its_interval(night):
+    shown = section(night[2], "experiments")
+    assert "<b>varied</b>: varied is better: CTR +5.1% (1.2 to 9.0)." in shown
+    assert "6 days; users: plain 1,204, varied 1,204" in shown
+    assert re.findall(r"([+-]\d\.\d%)<span", shown) == ["+5.1%", "-1.0%"]
+    assert shown.count('<circle class="dot"') == 2
+    assert experiments_view([]) == []
+
+
+def test_requests_show_what_was_understood_and_what_came_first(night):
+    shown = section(night[2], "requests")
+    assert "“a &lt;b&gt;quiet&lt;/b&gt; drama, no comedy”" in shown
+    assert "wants <b>drama</b>; not <b>comedy</b>; like <b>" in shown
+    assert "years <b>1990 to</b>" in shown
+    assert '<span class="badge template">off topic</span>' in shown
+    assert shown.count("<li>") == 6
 
 
 def test_a_benchmark_without_rows_is_not_shown():

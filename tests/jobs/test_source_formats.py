@@ -117,11 +117,23 @@ def test_optional_entities_are_read_too(shop):
     shop.source["feedback"] = {
         "format": "jsonl",
         "path": f"{shop.folder}/feedback.jsonl",
-        "columns": {"user_id": "u", "item_id": "i", "timestamp": {"column": "t", "unit": "ms"}, "kind": "kind"},
+        "columns": {
+            "user_id": "u",
+            "item_id": "i",
+            "timestamp": {"column": "t", "unit": "ms"},
+            "kind": "kind",
+            "rank": "place",
+            "detail": "words",
+        },
+        "kinds": {"thumb": "like"},
     }
     shop.write(
         "feedback.jsonl",
-        '{"u": "u1", "i": "i1", "t": 1793527200123, "kind": "click"}\n'
+        '{"u": "u1", "i": "i1", "t": 1793527200123, "kind": "click", "place": 3}\n'
+        '{"u": "u1", "i": "i1", "t": 1793527200124, "kind": "thumb", "words": "nice"}\n'
+        '{"u": "u1", "i": "i1", "t": 1793527200125, "kind": "wave"}\n'
+        '{"u": "u1", "i": "i1", "t": 1793527200126, "kind": "click", "place": 0}\n'
+        '{"u": "u1", "i": "i1", "t": 1793527200127, "kind": "click", "place": "top"}\n'
         '{"u": "u1", "i": "i1", "t": 1793527200123, "kind": null}\n'
         "not json\n",
     )
@@ -134,11 +146,14 @@ def test_optional_entities_are_read_too(shop):
     shop.ingest()
     users = {row["user_id"]: row["attributes"] for row in shop.table("users")}
     assert users == {"u1": [{"field": "job", "text": "cook"}], "u2": []}
-    (click,) = shop.table("feedback")
+    click, like = sorted(shop.table("feedback"), key=lambda row: row["timestamp"])
     assert (click["kind"], click["value"], click["timestamp"].microsecond) == ("click", None, 123_000)
+    assert (click["rank"], click["detail"]) == (3, None)
+    assert (like["kind"], like["rank"], like["detail"]) == ("like", None, "nice")
     (request,) = shop.table("requests")
     assert request["timestamp"] == datetime(2026, 11, 20, 6, tzinfo=UTC)
-    assert shop.reasons() == {"duplicate": 1, "null_kind": 1, "malformed": 1}
+    judged = {"unknown_kind": 1, "rank_out_of_range": 1, "unparsable_rank": 1, "null_kind": 1}
+    assert shop.reasons() == {"duplicate": 1, "malformed": 1, **judged}
 
 
 def test_a_quiet_day_without_feedback_is_no_error(shop):

@@ -1,18 +1,24 @@
 """What becomes of the ranker's order: rules hold, the defaults change nothing, the greedy choice is the plain one."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from small_lists import candidate, lists_and_scores, lists_of
 from small_log import item_id, user_id
 
 from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.final_list.greedy import SMOOTHING, Cap, Pool, choose
+from ray_tasks.final_list.hidden import Hidden, hidden
+from ray_tasks.final_list.shown import demoted, shown
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker.ranked_lists import best, recommendations
+from ray_tasks.vocabulary.labels import Label, Vocabulary
 from schemas.errors import ConfigError
 from schemas.ranking_config import FinalList, Limit, Pin, Rule
 
@@ -35,8 +41,11 @@ USERS = np.array([user_id(n) for n in range(4)], dtype=object)
 HISTORIES = Rows.of(np.array([0, 0, 2]), np.array([4, 2, 3]), 4)
 
 
-def final(**settings_):
-    return FinalLists(FinalList(**{"explore": 0} | settings_), CATALOGUE, VECTORS, USERS, HISTORIES)
+NOTHING, NEVER = Hidden.none(len(USERS), N), csr_matrix((len(USERS), N), dtype=np.int64)
+
+
+def final(hidden=NOTHING, shown=NEVER, **settings_):
+    return FinalLists(FinalList(**{"explore": 0} | settings_), CATALOGUE, VECTORS, USERS, HISTORIES, hidden, shown)
 
 
 def served(drawn, k, **settings_):
@@ -215,3 +224,102 @@ def test_more_diversity_makes_lists_less_alike():
 def test_a_cap_that_leaves_nothing_shortens_the_list():
     pool = pool_of([2.0, 1.0, 0.0], 1, (Cap(np.ones((3, 1)), 2),))
     assert choose(pool, 3, 0, 0).tolist() == [0, 1]
+
+
+def said(user: int, kind: str, item: int = 0, detail: str | None = None) -> dict:
+    return {"user_id": user_id(user), "item_id": item_id(item), "kind": kind, "detail": detail}
+
+
+DOCUMENTS = [{"item_id": row["item_id"], "categories": row["categories"], "document": ""} for row in ITEMS.to_pylist()]
+FEEDBACK = st.lists(
+    st.one_of(
+        st.builds(said, st.integers(0, 3), st.just("hide_item"), st.integers(0, N - 1)),
+        st.builds(
+            said, st.integers(0, 3), st.just("hide_theme"), detail=st.sampled_from(["Even", "odds", "unheard of"])
+        ),
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(
+    lists_and_scores(),
+    st.integers(1, 8),
+    FEEDBACK,
+    st.sampled_from([{}, {"diversity": 0.5}, {"explore": 2}, {"pin": [{"item_id": item_id(3), "place": 1}]}]),
+)
+def test_what_a_user_hid_never_comes_back_to_that_user_and_stays_with_the_others(drawn, k, feedback, changes):
+    lists, scores = drawn
+    vocabulary = Vocabulary((Label("theme", "even", ("even",)), Label("theme", "odd", ("odd",))))
+    of_users = hidden(feedback, USERS, CATALOGUE.item_ids, DOCUMENTS, vocabulary)
+    maker = final(of_users, **changes)
+    rows = maker.pinned(recommendations(lists, scores, k, "default", maker.places), k).to_pylist()
+    themes = {"Even": "even", "odds": "odd"}
+    categories = dict(zip(CATALOGUE.item_ids, CATALOGUE.values("categories"), strict=True))
+    for row in feedback:
+        theme = themes.get(row["detail"])
+        own = [one["item_id"] for one in rows if one["user_id"] == row["user_id"]]
+        assert row["kind"] != "hide_item" or row["item_id"] not in own
+        assert theme is None or not any(theme in categories[item] for item in own)
+    who = {row["user_id"] for row in feedback}
+    plain = final(**changes)
+    before = plain.pinned(recommendations(lists, scores, k, "default", plain.places), k).to_pylist()
+    assert [r for r in rows if r["user_id"] not in who] == [r for r in before if r["user_id"] not in who]
+
+
+def test_a_hidden_theme_is_known_by_all_its_terms_in_texts_too():
+    vocabulary = Vocabulary((Label("mood", "scary", ("ghost", "haunted")),))
+    documents = [
+        {"item_id": item_id(n), "categories": [], "document": "two ghosts" if n == 5 else "x"} for n in range(N)
+    ]
+    found = hidden([said(1, "hide_theme", detail="Scary")], USERS, CATALOGUE.item_ids, documents, vocabulary)
+    assert found.of(1).tolist() == [5]
+    assert found.of(0).tolist() == []
+
+
+def test_a_theme_without_words_hides_nothing():
+    assert hidden([said(1, "hide_theme", detail="?!")], USERS, CATALOGUE.item_ids, [], Vocabulary(())).is_empty
+
+
+@settings(deadline=None)
+@given(lists_and_scores(), st.data(), st.integers(1, 4), st.integers(0, 5))
+def test_what_was_shown_in_vain_moves_down_and_all_others_keep_their_order(drawn, data, patience, per_day):
+    lists, scores = drawn
+    days = np.array(data.draw(st.lists(st.integers(0, 8), min_size=len(scores), max_size=len(scores))), dtype=np.int64)
+    found = demoted(lists, scores, days, patience, per_day)
+    moved = (per_day * np.maximum(days - patience, 0) > 0) & ~np.isnan(scores)
+    assert np.array_equal(found[~moved], scores[~moved], equal_nan=True)
+    before, after = (np.lexsort((-values, lists.user_of)) for values in (scores, found))
+    for row in np.flatnonzero(moved):
+        own = lists.user_of == lists.user_of[row]
+        fixed = own & ~moved & ~np.isnan(scores)
+        passed = int((scores[fixed] > scores[row]).sum()), int((found[fixed] > found[row]).sum())
+        assert passed[0] <= passed[1]
+    assert set(before) == set(after)
+
+
+def event(user: int, item: int, kind: str, day: float) -> dict:
+    at = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(days=day)
+    return {"user_id": user_id(user), "item_id": item_id(item), "kind": kind, "timestamp": at}
+
+
+def test_days_are_counted_since_the_last_click():
+    feedback = [
+        *(event(0, 1, "impression", day) for day in (0.1, 0.2, 1.1, 2.1)),
+        event(0, 1, "click", 1.5),
+        *(event(0, 2, "impression", day) for day in (3.1, 4.1)),
+        event(2, 2, "click", 3.1),
+        event(2, 3, "impression", 0.5),
+    ]
+    found = shown(pa.Table.from_pylist(feedback), USERS, CATALOGUE.item_ids).toarray()
+    expected = np.zeros((len(USERS), N))
+    expected[0, 1], expected[0, 2], expected[2, 3] = 1, 2, 1
+    assert np.array_equal(found, expected)
+
+
+@settings(deadline=None)
+@given(lists_and_scores(), st.integers(1, 8))
+def test_within_patience_nothing_moves(drawn, k):
+    three = csr_matrix(np.full((len(USERS), N), 3))
+    assert np.array_equal(final(shown=three).places(*drawn, k)[0], best(*drawn, k)[0])

@@ -88,6 +88,8 @@ def tables(config, gender: str = "F") -> dict[str, list[dict]]:
     return {
         "splits": [row | {"weight": 1.0} for row in splits_table(happened).to_pylist()],
         "item_factors": [],
+        "vocabularies": [],
+        "feedback": [],
         "items": [{"item_id": i, "title": text[i], "categories": [], "texts": []} for i in items],
         "user_histories": [history(user, happened, config.as_of) for user in range(USERS)],
         "users": [
@@ -313,6 +315,50 @@ def test_examples_are_numbered_and_no_user_is_named_in_mlflow(night, config):
     texts = {path.name: path.read_text() for path in store.rglob("*") if path.is_file()}
     assert {"model.json", "about.json"} <= texts.keys()
     assert not any(re.search(r"\bu\d\d\b", text) for text in texts.values())
+
+
+EXPERIMENT = {
+    "name": "length",
+    "start": str(NIGHT),
+    "traffic": 0.6,
+    "arms": [{"name": "long"}, {"name": "short", "changes": {"ranking__top_k": 4, "final_list__diversity": 0.2}}],
+}
+
+
+@pytest.mark.ray
+def test_each_users_list_is_that_of_the_users_arm_without_what_the_user_hid(session, tmp_path, monkeypatch):
+    enough = {**CANDIDATES, "per_source": ITEMS}  # a hidden theme takes a quarter of them
+    experiments = {"holdout": 0.1, "planned": [EXPERIMENT]}
+    document = {"source": SHOP, **SETTINGS, "candidates": enough, "experiments": experiments}
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    config = freeze(document, run_date=NIGHT, lake=f"{tmp_path}/lake", mlflow_tracking_uri=store, run_id="arms")
+    uri, at = save_config(config), config.as_of - timedelta(hours=1)
+    themes = [
+        {"user_id": user_id(user), "item_id": item_id(0), "timestamp": at, "kind": "hide_theme", "detail": "Kind 2"}
+        for user in range(USERS)
+    ]
+    item = {"user_id": QUIET, "item_id": item_id(7), "timestamp": at, "kind": "hide_item"}
+    with night_task("before", uri) as task:
+        for name, rows in (tables(config) | {"feedback": [*themes, item]}).items():
+            stage = task.stage(name)
+            write_rows(stage, pa.Table.from_pylist(rows, schema=TABLES[name].schema))
+            task.publish(stage)
+    for module in (candidates, ranking):
+        monkeypatch.setattr(sys, "argv", [module.__name__, "--config", uri])
+        module.main()
+    rows = Lake(config.lake).snapshot("recommendations", NIGHT).read().to_pylist()
+    assert audit(TABLES["recommendations"], Lake(config.lake).snapshot("recommendations", NIGHT).dataset()) == []
+    lengths = Counter(row["user_id"] for row in rows)
+    labels = dict(zip(lengths, config.experiments.labels(list(lengths), NIGHT), strict=True))
+    assert set(labels.values()) == {"default", "holdout", "length/long", "length/short"}
+    for row in rows:
+        label = labels[row["user_id"]]
+        assert row["arm"] == ("blue" if label == "default" else label)
+        assert lengths[row["user_id"]] == (4 if label == "length/short" else 10)
+        assert row["user_id"] >= ASKS or int(row["item_id"][1:]) % TASTES != 2
+        assert row["user_id"] != QUIET or row["item_id"] != item_id(7)
+    ranked = [(row["user_id"], row["rank"]) for row in rows]
+    assert ranked == sorted(ranked)
 
 
 class Diary:

@@ -154,8 +154,8 @@ def test_arms_are_checked_against_the_configuration_before_the_night_begins(docu
     assert freeze({**document, "experiments": over}).experiments.planned
 
 
-@pytest.mark.parametrize("key", ["source__name", "experiments__holdout", "evaluation__min_rating", "seed"])
-def test_an_arm_does_not_change_the_data_or_the_judge(document, key):
+@pytest.mark.parametrize("key", ["source__name", "evaluation__min_rating", "seed", "generator__model", "ranking__arm"])
+def test_an_arm_changes_only_what_is_made_for_each_user(document, key):
     with pytest.raises(ConfigError, match="expected section__setting"):
         freeze({**document, "experiments": planned({key: 1})})
 
