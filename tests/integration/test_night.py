@@ -32,9 +32,9 @@ class Shop:
     lake: str
     environment: dict[str, str]
 
-    def run(self, run_date: date) -> dict:
+    def run(self, run_date: date, **params) -> dict:
         """Run a night and return its summary."""
-        conf = json.dumps({"source": str(self.config), "run_date": run_date.isoformat()})
+        conf = json.dumps({"source": str(self.config), "run_date": run_date.isoformat(), **params})
         command = [sys.executable, "-m", "airflow", "dags", "test", "nightly_recommendations", "--conf", conf]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         log = done.stdout + done.stderr
@@ -155,7 +155,7 @@ def test_a_rerun_generates_nothing_and_publishes_the_same_content(shop, first):
 def test_the_next_night_reuses_every_profile_that_did_not_change(shop, first):
     written = shop.table("item_profiles").filter(polars.col("source") == "llm")
     tomorrow = small_catalogue.RUN_DATE + timedelta(days=1)
-    summary = shop.run(tomorrow)
+    summary = shop.run(tomorrow, nightly_token_budget=0)
     kept = shop.table("item_profiles", tomorrow).join(written, on=["item_id", "generation_key", "summary"])
     assert kept.height == written.height
     assert summary["profiles"]["items"]["reused"] >= written.height
