@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ray_tasks.lexicons import load
 from ray_tasks.vocabulary.labels import stems
@@ -75,6 +76,7 @@ def _list_goes_on(words: Sequence[Piece], mentions: Sequence[int | None], at: in
     return False
 
 
+@cache
 def _cues() -> tuple[dict[tuple[str, ...], str], frozenset[str]]:
     """Phrases that refuse with how far they reach, the longest first; and words that end a refusal."""
     lists = load("requests")
