@@ -147,9 +147,10 @@ STEPS = {
         "data to learn from is no failure: reciprocal-rank fusion serves, and the task's record says so.",
     ),
     "explanations": Step(
-        publishes=("explanations",),
+        publishes=("explanations", "taste_summaries", "explanation_rejects"),
         reads=(
             "recommendations",
+            "user_profiles",
             "splits",
             "items",
             "user_histories",
@@ -157,10 +158,15 @@ STEPS = {
             "requests",
             "item_embeddings",
             "item_documents",
+            "item_profiles",
+            "vocabularies",
         ),
-        minutes=120,
-        does="Ray. Says for each recommendation which items of the history caused it.",
-        on_failure="The audit names the expectation that failed; the staged files are kept for a look.",
+        minutes=240,
+        does="Ray. Says for each recommendation which items of the history caused it and what else speaks for it, and "
+        "tells each user's taste in a paragraph. The language model phrases the first places within a budget of its "
+        "own; templates say the same of the others.",
+        on_failure="`ModelError` names the file that is absent or corrupted; `explanations.nightly_token_budget: 0` "
+        "does without the model. The audit names the expectation that failed; the staged files are kept for a look.",
     ),
     "request_recommendations": Step(
         publishes=("parsed_requests", "request_recommendations"),
@@ -222,6 +228,7 @@ STEPS = {
             "candidates",
             "recommendations",
             "explanations",
+            "taste_summaries",
             "requests",
             "parsed_requests",
             "request_recommendations",

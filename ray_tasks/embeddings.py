@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from ray_tasks.encoder import EncoderActor, encoder_revision
 from ray_tasks.model_files import verify_model
+from ray_tasks.own_words import own_words, texts_of
 from ray_tasks.ray_session import cpus_per_actor, ray_session
-from ray_tasks.statements import statements, texts_of
 from schemas.generation_config import Encoder
 from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
@@ -55,7 +55,7 @@ def embed(task: Task) -> None:
     )
     parts = (("document", documents), ("profile", told))
     items = pa.concat_tables([texts(rows, "item_id", kind, revision) for kind, rows in parts])
-    spoken = (("profile", about), ("stated", texts_of(statements(task))))
+    spoken = (("profile", about), ("stated", texts_of(own_words(task))))
     users = pa.concat_tables([texts(rows, "user_id", kind, revision) for kind, rows in spoken])
     known = known_vectors([task.previous("item_embeddings"), task.previous("user_embeddings")])
     wanted = distinct_texts([items, users])

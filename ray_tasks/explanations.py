@@ -1,9 +1,11 @@
-"""Task `explanations`: why each published recommendation, from evidence in the user's history."""
+"""Task `explanations`: why each published recommendation, from evidence, and each user's taste in a paragraph.
+
+The language model phrases the first places within a budget of its own; templates say the same of all others.
+"""
 
 import logging
-import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -11,90 +13,60 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_tasks.explain_evidence import Evidence, evidence
-from ray_tasks.explain_text import PERSONAL, Item, Popularity, explain, items_by_id
-from ray_tasks.interactions.rows import Ints
+from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, ask, first_places
+from ray_tasks.explaining.blocks import ExplainedBlocks, TasteBlocks, Texts
+from ray_tasks.explaining.drafts import Draft, Explainer, items_of, likes_of
+from ray_tasks.explaining.statements import Usual
+from ray_tasks.explaining.wording import PERSONAL, Popularity
 from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.user_blocks import write_stage
-from ray_tasks.interactions.windows import Window, read_log, window
+from ray_tasks.interactions.windows import read_log, window
+from ray_tasks.profiles.wire import Spool
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_texts import read_texts
 from ray_tasks.retrieval.popularity import counts
 from ray_tasks.retrieval.source import ItemBasedSource
+from ray_tasks.vocabulary.labels import Vocabulary
+from schemas.config import RunConfig, with_changes
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
-from schemas.night import Task, night_task, task_arguments, task_records
+from schemas.night import Task, night_task, run_folder, task_arguments, task_records
+from schemas.ranking_config import Explanations
 from schemas.repeat import repeated
-from schemas.tables.explanations import EXPLANATIONS
+from schemas.stage_files import write_rows
+from schemas.tables.explanation_rejects import EXPLANATION_REJECTS
 
 log = logging.getLogger("nightrec.explanations")
 
+PUBLISHED = ("explanations", "taste_summaries", "explanation_rejects")
+
 
 def main() -> None:
-    """Read the pinned tables, refit the sources that proposed, explain, publish."""
+    """Read the pinned tables, refit the sources that proposed, phrase what the budget allows, explain, publish."""
     with night_task("explanations", task_arguments(__doc__ or "")) as task:
-        if repeated(task):
+        # With a budget a night phrases what the one before it could not: only one without may repeat it.
+        if repeated(task, None if task.config.explanation_tokens else ""):
             return
-        recommended = task.read("recommendations")
-        explainer = prepare(task)
-        stage = task.stage("explanations")
+        recommended, profiles = task.read("recommendations"), task.read("user_profiles")
+        explainer = prepare(task, recommended)
+        known = phrased_before(task)
+        author = author_of(task.config, explainer.settings, known)
+        asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {})
+        texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
+        explained, tastes, refused = (task.stage(name) for name in PUBLISHED)
         with ray_session():
-            write_stage(task, stage, ExplainedBlocks(explainer, recommended, task.config.candidates.block_size))
+            blocks = ExplainedBlocks(explainer, texts, recommended, profiles, size)
+            write_stage(task, explained, blocks, state=texts.digest)
+            write_stage(task, tastes, TasteBlocks(explainer.view.user_ids, profiles, explainer.items, size))
+        write_rows(refused, rejects(task, author, asking))
         strongest = Counter(names[0] for names in recommended.read(["sources"])["sources"].to_pylist())
-        task.counters["by_kind"] = dict(sorted(strongest.items()))
-        task.publish(stage)
+        task.counters.update({"by_kind": dict(sorted(strongest.items())), **asking.counters})
+        for stage in (explained, tastes, refused):
+            task.publish(stage)
 
 
-@dataclass(frozen=True)
-class Explainer:
-    """The night's fitted sources and item texts; explains the recommendations of some users."""
-
-    view: Window
-    sources: dict[str, ItemBasedSource]
-    items: dict[str, Item]
-    recent_counts: Ints
-    popularity: Popularity
-    most: int
-
-    def table(self, recommended: pa.Table) -> pa.Table:
-        """Rows of `explanations` for rows of `recommendations`, whole users at a time."""
-        recommended = recommended.sort_by([("user_id", "ascending"), ("rank", "ascending")])
-        users = recommended["user_id"].to_numpy()
-        starts = np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]])) if len(users) else np.zeros(0, int)
-        lengths = np.diff(starts, append=len(users))
-        rows = [
-            row
-            for start, length in zip(starts, lengths, strict=True)
-            for row in self._of_user(str(users[start]), recommended.slice(start, length).to_pylist())
-        ]
-        return pa.Table.from_pylist(rows, schema=EXPLANATIONS.schema)
-
-    def _of_user(self, user_id: str, recommended: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        history = self.view.history[int(np.searchsorted(self.view.user_ids, user_id))]
-        ids = self.view.log.item_ids
-        items = np.searchsorted(ids, np.array([row["item_id"] for row in recommended], dtype=object))
-        found = evidence(history, items, [row["sources"] for row in recommended], self.sources, self.most)
-        return [
-            self._row(row, int(item), because, is_new=not len(history))
-            for row, item, because in zip(recommended, items, found, strict=True)
-        ]
-
-    def _row(self, row: dict[str, Any], item: int, because: Evidence, is_new: bool) -> dict[str, Any]:
-        ids = self.view.log.item_ids
-        cited = [self.items[ids[place]] for place, _ in because]
-        count = int(self.recent_counts[item])
-        return {
-            "user_id": row["user_id"],
-            "rank": row["rank"],
-            "item_id": row["item_id"],
-            "text": explain(row["sources"], self.items[row["item_id"]], cited, count, self.popularity, is_new),
-            "style": "template",
-            "evidence": [{"item_id": ids[place], "contribution": amount} for place, amount in because],
-        }
-
-
-def prepare(task: Task) -> Explainer:
+def prepare(task: Task, recommended: Snapshot) -> Explainer:
     """Fit the personal sources on everything before as_of, with the parameters that `candidates` tuned."""
     known, settings = read_log(task), task.config.candidates
     view = window(known, "serving", served_users(task, known))
@@ -104,14 +76,82 @@ def prepare(task: Task) -> Explainer:
     days = tuned["popularity"]["days"]
     until = datetime.fromtimestamp(view.log.end / 1e6, UTC).date()
     documents = task.read("item_documents").read(["item_id", "title", "categories"])
+    items = items_of(documents, task.read("item_profiles").read(["item_id", "themes", "aspects"]))
     return Explainer(
         view,
         cast(dict[str, ItemBasedSource], personal),
-        items_by_id(documents.to_pydict()),
+        items,
+        Usual.of(items),
         counts(view.log, days).astype(np.int64),
         Popularity(days, until),
-        task.config.explanations.max_evidence,
+        settings_of_arms(task.config, pc.unique(recommended.read(["arm"])["arm"]).to_pylist()),
     )
+
+
+def settings_of_arms(config: RunConfig, arms: Iterable[str]) -> dict[str, Explanations]:
+    """How the lists of each arm are explained."""
+    changes = {arm: {} if arm == config.ranking.arm else config.experiments.changes(arm) for arm in arms}
+    return {arm: (with_changes(config, own) if own else config).explanations for arm, own in changes.items()}
+
+
+def author_of(config: RunConfig, settings: Mapping[str, Explanations], known: Mapping[str, Phrased]) -> Author | None:
+    """Who phrases tonight; nobody where no arm lets the model, or where it has said nothing and may say nothing."""
+    asks = (config.explanation_tokens or known) and any(one.style == "llm" for one in settings.values())
+    return Author.of(config.generator) if asks else None
+
+
+def phrase(
+    task: Task, explainer: Explainer, author: Author, known: Mapping[str, Phrased], recommended: Snapshot
+) -> Asking:
+    """What the model says of the first places, as far as the budget reaches, and what it has said before."""
+    budget = task.config.explanation_tokens
+    drafts = first_drafts(explainer, recommended, task.read("user_profiles"), budget // LEAST + len(known))
+    spool = Spool(f"{run_folder(task.config.lake, task.config.run_id)}/answers/explanation")
+    words = Vocabulary.from_table(task.read("vocabularies").read()).words()
+    return ask(map(author.entity, drafts), known, author, budget, task.config.night, spool, words)
+
+
+def phrased_before(task: Task) -> dict[str, Phrased]:
+    """By generation key, what the newest published rows say of what the model was asked."""
+    snapshot = task.previous("explanations")
+    if snapshot is None:
+        return {}
+    names = ["text", "source", "reason", "generation_key", "generated_on", "prompt_tokens", "output_tokens"]
+    rows = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
+    return {row["generation_key"]: Phrased.of_row(row) for row in rows}
+
+
+def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot, most: int) -> list[Draft]:
+    """Drafts of the first places of lists whose arm lets the model phrase, the most telling places first."""
+    places = {arm: one.places for arm, one in explainer.settings.items() if one.style == "llm"}
+    wanted = pc.field("rank") <= max(places.values())
+    rows = recommended.dataset().to_table(["user_id", "rank", "arm"], wanted & pc.field("arm").isin(list(places)))
+    rows = rows.filter(pa.array([rank <= places[arm] for rank, arm in zip(*_values(rows, "rank", "arm"), strict=True)]))
+    activity = dict(zip(explainer.view.user_ids.tolist(), explainer.view.history.lengths.tolist(), strict=True))
+    chosen = list(zip(*_values(first_places(rows, activity, most), "user_id", "rank"), strict=True))
+    mine = pc.field("user_id").isin(sorted({user_id for user_id, _ in chosen}))
+    likes = likes_of(profiles.dataset().to_table(["user_id", "likes"], mine))
+    found = explainer.drafts(recommended.dataset().to_table(filter=mine & wanted), likes)
+    by_place = {(draft.row["user_id"], draft.row["rank"]): draft for draft in found}
+    return [by_place[place] for place in chosen]
+
+
+def rejects(task: Task, author: Author | None, asking: Asking) -> pa.Table:
+    """Rows of `explanation_rejects`: tonight's failed attempts, and earlier ones whose evidence is still in use."""
+    table, earlier = EXPLANATION_REJECTS, task.previous(EXPLANATION_REJECTS.name)
+    kept = [row for row in (earlier.read().to_pylist() if earlier else []) if row["generation_key"] in asking.phrased]
+    known = {(row["generation_key"], row["attempt"]) for row in kept}
+    if author is not None:
+        origin = {
+            "model": author.config.model,
+            "model_revision": author.revision,
+            "prompt_version": author.config.explanation_prompt,
+            "generated_on": task.config.night,
+        }
+        new = [{name: one[name] for name in ("attempt", "reason", "output", "generation_key")} for one in asking.failed]
+        kept += [{**one, **origin} for one in new if (one["generation_key"], one["attempt"]) not in known]
+    ordered = sorted(kept, key=lambda row: (row["generation_key"], row["attempt"]))
+    return pa.Table.from_pylist(ordered, schema=table.schema)
 
 
 def tuned_parameters(task: Task) -> dict[str, Parameters]:
@@ -122,23 +162,8 @@ def tuned_parameters(task: Task) -> dict[str, Parameters]:
     return cast(dict[str, Parameters], record["counters"]["tuned"])
 
 
-@dataclass(frozen=True)
-class ExplainedBlocks:
-    """The served users in blocks: rows of `explanations` for what is recommended to them."""
-
-    explainer: Explainer
-    recommended: Snapshot
-    size: int
-
-    @property
-    def count(self) -> int:
-        """Number of blocks."""
-        return math.ceil(len(self.explainer.view.user_ids) / self.size)
-
-    def table(self, number: int) -> pa.Table:
-        """One block's rows."""
-        users = pa.array(self.explainer.view.user_ids[number * self.size :][: self.size], pa.string())
-        return self.explainer.table(self.recommended.dataset().to_table(filter=pc.field("user_id").isin(users)))
+def _values(table: pa.Table, *names: str) -> list[list[Any]]:
+    return [table[name].to_pylist() for name in names]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ MARKERS = (
     "Like",
     "Profile",
     "Item",
+    "Chosen",
+    "Because",
+    "Also",
+    "Explanation",
 )
 _MARKER = re.compile(rf"\b({'|'.join(MARKERS)})\s*:", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")

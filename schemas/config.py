@@ -88,6 +88,11 @@ class RunConfig(Section):
         return datetime(self.night.year, self.night.month, self.night.day, tzinfo=UTC)
 
     @property
+    def explanation_tokens(self) -> int:
+        """Tokens that the night may spend on explanations: none where it may spend none on profiles."""
+        return self.explanations.nightly_token_budget if self.generator.nightly_token_budget else 0
+
+    @property
     def config_hash(self) -> str:
         """SHA-256 of what decides a night's rows: equal for equal nights."""
         return hashlib.sha256(self.model_dump_json(exclude={"run_id", "recompute"}).encode()).hexdigest()

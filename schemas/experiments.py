@@ -21,12 +21,17 @@ from schemas.source_config import Section
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 DEFAULT, HOLDOUT = "default", "holdout"
 """Labels of users who are in no experiment: by chance, and because they are held out of all."""
-ARM_SECTIONS = ("final_list", "ranking")
-"""What an arm may change: how candidates are ranked, and what becomes of the order.
+ARM_SECTIONS = ("final_list", "ranking", "explanations")
+"""What an arm may change: how candidates are ranked, what becomes of the order, and how lists are explained.
 
 Profiles, embeddings and candidates are made once for all users; the DAG `shadow_run` tries a new model or prompt.
 """
-ONE_FOR_ALL = ("ranking__arm", "ranking__champion_days", "ranking__rerank")
+ONE_FOR_ALL = (
+    "ranking__arm",
+    "ranking__champion_days",
+    "ranking__rerank",
+    "explanations__nightly_token_budget",
+)
 """Settings of these sections that hold for the night as a whole."""
 
 MetricName = Literal["ctr", "conversion_rate", "dwell", "helpfulness", "hide_rate"]

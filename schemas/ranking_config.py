@@ -80,9 +80,20 @@ class FinalList(Section):
 
 
 class Explanations(Section):
-    """Template explanations."""
+    """Why each item is recommended: how much is said of it, and who phrases it."""
 
     max_evidence: int = Field(3, ge=1, le=10, description="History items named per recommendation")
+    max_statements: int = Field(3, ge=1, le=4, description="Statements per recommendation, the most telling first")
+    style: Literal["llm", "template"] = Field(
+        "llm", description="llm: the language model phrases the first places within the budget; template: none"
+    )
+    places: int = Field(3, ge=1, le=500, description="First places of each list that the language model may phrase")
+    nightly_token_budget: int = Field(
+        8_000,
+        ge=0,
+        le=10_000_000_000,
+        description="Prompt and output tokens for explanations; none where generator.nightly_token_budget is 0",
+    )
 
 
 class Evaluation(Section):

@@ -103,7 +103,8 @@ def profiles(config: RunConfig, records: Mapping[str, Record]) -> dict[str, Any]
         "budget": config.generator.nightly_token_budget,
     }
     seconds = round(sum(c.get("generation_seconds", 0.0) for c in tasks.values()), 1)
-    prompts = {version: text for c in tasks.values() for version, text in c.get("prompts", {}).items()}
+    writing = [*tasks.values(), counters_of(records, "explanations")]
+    prompts = {version: text for c in writing for version, text in c.get("prompts", {}).items()}
     return {"profiles": found, "tokens": tokens, "generation_seconds": seconds, "prompts": prompts}
 
 

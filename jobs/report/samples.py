@@ -58,11 +58,13 @@ def sample_users(reader: TableReader) -> Rows:
     profiles = {row["user_id"]: row for row in reader.rows("user_profiles", None, mine)}
     lists = _by_user(reader.rows("recommendations", None, mine))
     reasons = {(row["user_id"], row["rank"]): row for row in reader.rows("explanations", None, mine)}
+    tastes = {row["user_id"]: row["text"] for row in reader.rows("taste_summaries", ["user_id", "text"], mine)}
     assembled = [
         {
             **user,
             "history": histories[user["user_id"]]["items"][:SHOWN_HISTORY],
             "profile": profiles.get(user["user_id"]),
+            "taste": tastes.get(user["user_id"]),
             "recommendations": [
                 {**row, "explanation": reasons.get((row["user_id"], row["rank"]))}
                 for row in lists[user["user_id"]][:SHOWN_RECOMMENDATIONS]

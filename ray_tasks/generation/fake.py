@@ -7,7 +7,7 @@ from typing import Any
 
 from ray_tasks.generation.protocol import Generation, Request
 
-LEADS = {"audience": "People who enjoy", "long_term": "Enjoys", "recent": "Lately"}
+LEADS = {"audience": "People who enjoy", "long_term": "Enjoys", "recent": "Lately", "text": ""}
 
 
 class FakeGenerator:
@@ -24,6 +24,9 @@ class FakeGenerator:
         told = (fields.get("Facts") or fields.get("Often") or "").split(",")
         facts = [fact for part in told if (fact := re.sub(r"[^\w' -]", "", part).strip().lower())]
         named = " and ".join(facts[:2]) or "this very thing"
+        if "Chosen" in fields:  # an explanation
+            item = request.text.partition("\n")[0].partition(": ")[2]
+            named = f"“{item}” may suit you, since you chose {fields['Chosen']}: {fields['Because']}"
         schema = json.loads(request.schema) if request.schema else {"type": "string"}
         answer = json.dumps(_instance(schema, "summary", named), separators=(",", ":"), ensure_ascii=False)
         return Generation(answer, len(request.text.split()), len(answer.split()))
@@ -41,4 +44,4 @@ def _instance(schema: dict[str, Any], name: str, named: str) -> Any:
         return {key: _instance(part, key, named) for key, part in schema["properties"].items()}
     if schema["type"] == "array":
         return [_instance(schema["items"], name, named)]
-    return f"{LEADS.get(name, 'A mix of')} {named}."[: schema.get("maxLength", 10_000)]
+    return f"{LEADS.get(name, 'A mix of')} {named}."[: schema.get("maxLength", 10_000)].strip()

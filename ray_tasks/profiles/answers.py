@@ -70,11 +70,11 @@ def item_schema(evidence: Evidence, reasoning: bool = False, words: frozenset[st
     Where `words` are given, its sentences are made of them and of the item's title.
     """
     summary, audience = _sentences(words, evidence.title) if words else (SENTENCE % SUMMARY, AUDIENCE % PHRASE)
-    properties: dict[str, Any] = {"summary": _text(summary), "audience": _text(audience)}
+    properties: dict[str, Any] = {"summary": text_form(summary), "audience": text_form(audience)}
     for name, labels in (("themes", evidence.themes), ("moods", evidence.moods)):
         if labels:
             properties[name] = _list({"enum": list(labels)}, min(MOST_LABELS, len(labels)))
-    return _object(properties, reasoning)
+    return object_form(properties, reasoning)
 
 
 def _sentences(words: Iterable[str], title: str) -> tuple[str, str]:
@@ -84,10 +84,10 @@ def _sentences(words: Iterable[str], title: str) -> tuple[str, str]:
     may write `with a` after `with a` does.
     """
     content = sorted(set(words) - {*LINKS, "a", "an", "the", "its", "very"})
-    vowel, other = (_one_of(word for word in content if (word[0] in "aeiou") == is_vowel) for is_vowel in (True, False))
-    word = _one_of([*content, *([title] if PLAIN_TITLE.fullmatch(title) else [])])
+    vowel, other = (one_of(word for word in content if (word[0] in "aeiou") == is_vowel) for is_vowel in (True, False))
+    word = one_of([*content, *([title] if PLAIN_TITLE.fullmatch(title) else [])])
     first = f"(?:a {other}|an {vowel}|(?:the |its |a very |very )?{word})"
-    rest = f"(?:(?:,| {_one_of(LINKS)}) {first}(?: {word}){{0,2}})"
+    rest = f"(?:(?:,| {one_of(LINKS)}) {first}(?: {word}){{0,2}})"
     summary = f"(?:A {other}|An {vowel})(?:,? {word}){{0,3}}{rest}{{1,3}}[.]"
     return summary, f"People who (?:enjoy|like|love) {first}(?: {word}){{0,2}}{rest}{{0,2}}[.]"
 
@@ -106,15 +106,15 @@ def user_schema(evidence: Evidence, reasoning: bool = False, closed: bool = True
     # The sentences come last: what is written first guides a small model, and claims are the safer guide.
     free = SENTENCE % SUMMARY
     properties |= {
-        "long_term": _text((closed and _long_term(evidence)) or free),
-        "recent": _text((closed and _recent(evidence)) or free),
+        "long_term": text_form((closed and _long_term(evidence)) or free),
+        "recent": text_form((closed and _recent(evidence)) or free),
     }
-    return _object(properties, reasoning)
+    return object_form(properties, reasoning)
 
 
 def _long_term(evidence: Evidence) -> str:
     """`Enjoys war, drama and romance, with a taste for comedy.`, in themes of the evidence; empty without any."""
-    theme = _one_of(evidence.themes)
+    theme = one_of(evidence.themes)
     more = f"(?:(?:, {theme})? and {theme}(?:, with (?:a taste for|an interest in|some) {theme})?)?"
     more = more if len(evidence.themes) > 1 else ""
     return f"Enjoys (?:mostly )?{theme}{more}[.]" if theme else ""
@@ -125,7 +125,7 @@ def _recent(evidence: Evidence) -> str:
     recent = [piece for piece in evidence.pieces if piece.role == "recent" and title_of(piece)]
     forms = []
     for piece in recent:
-        theme, title = _one_of(piece.labels), _one_of([title_of(piece)])
+        theme, title = one_of(piece.labels), one_of([title_of(piece)])
         more = f"(?: and {theme})?" if len(piece.labels) > 1 else ""
         forms.append(f"{theme}{more}, such as {title}" if theme else title)
     return f"Lately (?:{'|'.join(forms)})[.]" if forms else ""
@@ -137,7 +137,7 @@ def title_of(piece: Piece) -> str:
     return re.sub(r'["\\]', "", shown).strip()
 
 
-def _one_of(texts: Iterable[str]) -> str:
+def one_of(texts: Iterable[str]) -> str:
     """A pattern that matches each of some texts; empty where there is none."""
     found = [re.sub(r"([.^$*+?()\[\]{}|/])", r"\\\1", text) for text in texts]
     return f"(?:{'|'.join(found)})" if found else ""
@@ -176,7 +176,7 @@ def _aliases(evidence: Evidence, label: str, *roles: str) -> tuple[str, ...]:
 @lru_cache(4_096)
 def _claim_text(label: str, aliases: tuple[str, ...]) -> str:
     because = _list({"enum": list(aliases)}, min(3, len(aliases)))
-    return _object({"label": {"const": label}, "because": because})
+    return object_form({"label": {"const": label}, "because": because})
 
 
 def _claim(label: str, aliases: Sequence[str]) -> dict[str, Any]:
@@ -184,7 +184,8 @@ def _claim(label: str, aliases: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _text(pattern: str) -> dict[str, Any]:
+def text_form(pattern: str) -> dict[str, Any]:
+    """JSON schema of a text that matches a pattern as a whole."""
     return {"type": "string", "pattern": f"^{pattern}$"}
 
 
@@ -192,7 +193,8 @@ def _list(items: dict[str, Any], most: int) -> dict[str, Any]:
     return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
 
 
-def _object(properties: dict[str, Any], reasoning: bool = False) -> str:
+def object_form(properties: dict[str, Any], reasoning: bool = False) -> str:
+    """JSON schema, as text, of an object with these properties; `reasoning` comes first where it is let."""
     if reasoning:
         properties = {"reasoning": {"type": "string", "maxLength": REASONING}, **properties}
     form = {

@@ -6,7 +6,7 @@ measured on outputs labelled by hand: docs/adr/0016-grounding.md.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 
 from ray_tasks.lexicons import lexicon
@@ -85,14 +85,29 @@ def problem(
         ("wrong_language", lambda: originality.is_foreign(whole, told)),
         ("copied_example", lambda: originality.copies(texts, told, shots)),
         ("echoed_prompt", lambda: any(originality.echoes(text, told) for text in texts)),
+        *_inventions(pairs, vocabulary, is_told),
+        ("off_topic", lambda: _is_off(texts[0], told)),
+    )
+    return next((reason for reason, is_wrong in rules if is_wrong()), None)
+
+
+def invention(text: str, evidence: str, vocabulary: frozenset[str] = frozenset()) -> str | None:
+    """The first thing that a text says and its evidence does not, one of REASONS from number to plot."""
+    rules = _inventions([(_plain(text), _plain(evidence))], vocabulary, is_told=False)
+    return next((reason for reason, is_wrong in rules if is_wrong()), None)
+
+
+def _inventions(
+    pairs: Sequence[tuple[str, str]], vocabulary: frozenset[str], is_told: bool
+) -> list[tuple[str, Callable[[], bool]]]:
+    """By reason, whether one of the texts says what the evidence beside it does not."""
+    return [
         ("ungrounded_number", lambda: any(_numbers(text) - _numbers(own) for text, own in pairs)),
         ("ungrounded_title", lambda: any(not _has(own, part) for text, own in pairs for part in _titles(text))),
         ("ungrounded_name", lambda: any(_misnames(*pair) for pair in pairs)),
         ("ungrounded_genre", lambda: any(_claims(*pair, vocabulary) or _is_mistyped(*pair) for pair in pairs)),
         ("ungrounded_plot", lambda: any(_invents(*pair, is_told) for pair in pairs)),
-        ("off_topic", lambda: _is_off(texts[0], told)),
-    )
-    return next((reason for reason, is_wrong in rules if is_wrong()), None)
+    ]
 
 
 @lru_cache(1_000)

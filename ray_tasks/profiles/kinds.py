@@ -1,10 +1,11 @@
-"""The two kinds of profiles: where they are published, what the model answers, and what is computed beside it."""
+"""The kinds of texts that the model writes: profiles of items and users, and explanations of recommendations."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ray_tasks.evidence.pieces import Evidence
+from ray_tasks.explaining import phrasing
 from ray_tasks.profiles import answers, checks, templates
 from ray_tasks.profiles.checks import Grounds, Rejected
 from schemas.generation_config import Generator as GeneratorConfig
@@ -13,15 +14,36 @@ Profile = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class ProfileKind:
+class TextKind:
+    """What the model writes from evidence: the form of its answer, and what of an answer is accepted."""
+
+    name: str
+    schema: Callable[[Evidence, GeneratorConfig], str]
+    check: Callable[[str, Evidence, Grounds], Profile | Rejected]
+
+    def prompt_version(self, config: GeneratorConfig) -> str:
+        """Version of this kind's prompt."""
+        versions = {"item": config.item_prompt, "user": config.user_prompt, "explanation": config.explanation_prompt}
+        return versions[self.name]
+
+    def form(self, evidence: Evidence, config: GeneratorConfig, grounds: Grounds) -> str:
+        """The schema that the model is held to: with closed wording, an item's sentences have grounded words alone.
+
+        Evidence that tells what happens is retold freely, and checked. `schema`, which is part of a profile's key,
+        says nothing of the words, or a new label would make every profile stale.
+        """
+        if self.name == "item" and config.wording == "closed" and not evidence.is_told:
+            return answers.item_schema(evidence, config.reasoning, grounds.wording(evidence))
+        return self.schema(evidence, config)
+
+
+@dataclass(frozen=True)
+class ProfileKind(TextKind):
     """What differs between profiles of items and of users.
 
     `complete` adds to a profile what is computed: from the entity's `figures`, the columns that no model writes.
     """
 
-    name: str
-    schema: Callable[[Evidence, GeneratorConfig], str]
-    check: Callable[[str, Evidence, Grounds], Profile | Rejected]
     template: Callable[[Evidence], Profile]
     complete: Callable[[Profile, Mapping[str, Any]], Profile]
 
@@ -39,20 +61,6 @@ class ProfileKind:
     def rejects(self) -> str:
         """Table of the attempts that failed."""
         return f"{self.name}_profile_rejects"
-
-    def prompt_version(self, config: GeneratorConfig) -> str:
-        """Version of this kind's prompt."""
-        return config.item_prompt if self.name == "item" else config.user_prompt
-
-    def form(self, evidence: Evidence, config: GeneratorConfig, grounds: Grounds) -> str:
-        """The schema that the model is held to: with closed wording, an item's sentences have grounded words alone.
-
-        Evidence that tells what happens is retold freely, and checked. `schema`, which is part of a profile's key,
-        says nothing of the words, or a new label would make every profile stale.
-        """
-        if self.name == "item" and config.wording == "closed" and not evidence.is_told:
-            return answers.item_schema(evidence, config.reasoning, grounds.wording(evidence))
-        return self.schema(evidence, config)
 
 
 def _item_schema(evidence: Evidence, config: GeneratorConfig) -> str:
@@ -81,4 +89,6 @@ def _with_strengths(profile: Profile, figures: Mapping[str, Any]) -> Profile:
 
 ITEM = ProfileKind("item", _item_schema, checks.check_item, templates.item_template, _with_aspects)
 USER = ProfileKind("user", _user_schema, checks.check_user, templates.user_template, _with_strengths)
+EXPLANATION = TextKind("explanation", phrasing.form, phrasing.check)
 KINDS = {kind.name: kind for kind in (ITEM, USER)}
+WRITTEN: dict[str, TextKind] = {**KINDS, EXPLANATION.name: EXPLANATION}

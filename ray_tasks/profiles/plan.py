@@ -135,7 +135,7 @@ def plan_profiles(
         for entity in ordered
         if (row := previous.get(entity.entity_id)) and row["source"] == "llm" and labels_of(row) <= freshness.labels
     }
-    asked, budget = _fitting(ordered, budget, cost)
+    asked, budget = fitting(ordered, budget, cost)
     return Plan(tuple(reused), asked, tuple(ordered[len(asked) :]), little, max(0, budget), outdated)
 
 
@@ -144,14 +144,14 @@ def extended(plan: Plan, tokens: int, cost: Callable[[Entity], int], least: int)
 
     Nobody where that would be fewer than `least`.
     """
-    more, spare = _fitting(plan.over_budget, tokens, cost)
+    more, spare = fitting(plan.over_budget, tokens, cost)
     if len(more) < least:
         return plan, ()
     rest = plan.over_budget[len(more) :]
     return replace(plan, asked=(*plan.asked, *more), over_budget=rest, spare=spare), more
 
 
-def _fitting(stale: Sequence[Entity], budget: int, cost: Callable[[Entity], int]) -> tuple[tuple[Entity, ...], int]:
+def fitting(stale: Sequence[Entity], budget: int, cost: Callable[[Entity], int]) -> tuple[tuple[Entity, ...], int]:
     """The first entities whose reserve fits into the budget, and what it has left then."""
     found = []
     for entity in stale:

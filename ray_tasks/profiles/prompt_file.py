@@ -50,6 +50,12 @@ class PromptFile:
         counts = Counter(word for shot in self.shots for word in set(words(shot)))
         return frozenset(word for word, shots in counts.items() if shots == 1 and len(word) > 3)
 
+    @cached_property
+    def answer_mark(self) -> str:
+        """What stands before every answer: as the examples have it, else `Profile:`."""
+        mark, has_answer, _ = self.text.rpartition("\n")[2].partition("{")
+        return mark if has_answer else "Profile:"
+
     def prompt(self, evidence: Evidence) -> str:
         """The text that the model completes after `prefix`."""
-        return f"{evidence.text}\nProfile:"
+        return f"{evidence.text}\n{self.answer_mark}"

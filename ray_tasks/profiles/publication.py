@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.profiles.costs import cost_row
-from ray_tasks.profiles.kinds import ProfileKind
+from ray_tasks.profiles.kinds import ProfileKind, TextKind
 from ray_tasks.profiles.plan import Entity, Freshness, Plan, Row, extended, plan_profiles
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.rows import Outcome, Writing, ordered, outcomes
@@ -68,7 +68,7 @@ def token_budget(config: RunConfig, kind: ProfileKind) -> int:
     return items if kind.name == "item" else config.generator.nightly_token_budget - items
 
 
-def cost_of(config: Generator, kind: ProfileKind) -> Callable[[Entity], int]:
+def cost_of(config: Generator, kind: TextKind) -> Callable[[Entity], int]:
     """What one attempt at an entity may cost at most, in tokens. An endpoint is paid for the examples every time."""
     count = make_token_counter(config)
     prompt = PromptFile.load(kind.prompt_version(config))
@@ -111,7 +111,7 @@ def tokens_of(rows: Iterable[Row]) -> int:
 def answers(
     spool: Spool,
     asked: Sequence[Entity],
-    kind: ProfileKind,
+    kind: TextKind,
     config: Generator,
     words: frozenset[str],
     spare: float,

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ray_tasks.generation.factory import make_generator
 from ray_tasks.generation.protocol import Generation, Generator, Request
 from ray_tasks.profiles.checks import Grounds, Rejected
-from ray_tasks.profiles.kinds import KINDS
+from ray_tasks.profiles.kinds import WRITTEN
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.wire import ANSWERS, answer_row, from_wire, to_wire
@@ -32,7 +32,7 @@ class Author:
     """What is asked of the model about an entity, and what of its answer is accepted."""
 
     def __init__(self, kind: str, config: GeneratorConfig, words: frozenset[str]) -> None:
-        self._kind, self._config = KINDS[kind], config
+        self._kind, self._config = WRITTEN[kind], config
         self.prompt = PromptFile.load(self._kind.prompt_version(config))
         self._grounds = Grounds(self.prompt.shots, words)
 
@@ -213,7 +213,7 @@ def _with_progress(tables: Iterable[Any], total: int, kind: str) -> Iterator[pa.
     """Pass tables on; log done, rate and time left every PROGRESS_SECONDS."""
     started = told = time.monotonic()
     done = tokens = 0
-    log.info("%s profiles: asking the model for %s", kind, f"{total:,}")
+    log.info("%s texts: asking the model for %s", kind, f"{total:,}")
     for table in tables:
         done += len(set(table["entity_id"].to_pylist()))
         tokens += sum(table["prompt_tokens"].to_pylist()) + sum(table["output_tokens"].to_pylist())
@@ -221,5 +221,5 @@ def _with_progress(tables: Iterable[Any], total: int, kind: str) -> Iterator[pa.
         if now - told >= PROGRESS_SECONDS or done == total:
             seconds, told = now - started, now
             left = seconds / done * (total - done)
-            log.info("%s profiles: %d / %d, %.0f tokens/s, %.0f s left", kind, done, total, tokens / seconds, left)
+            log.info("%s texts: %d / %d, %.0f tokens/s, %.0f s left", kind, done, total, tokens / seconds, left)
         yield table

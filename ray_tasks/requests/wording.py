@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ray_tasks.explain_text import quoted
+from ray_tasks.explaining.wording import quoted
 from ray_tasks.requests.constraints import Constraints
 from ray_tasks.requests.ranked import ERA
 

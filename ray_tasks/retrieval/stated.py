@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from ray_tasks.interactions.rows import Rows, Scores, plain_product, steady
 from ray_tasks.interactions.stated import UNDATED, Stated
 from ray_tasks.interactions.windows import Log
+from ray_tasks.own_words import own_words
 from ray_tasks.retrieval.text_similarity import Vectors, query_vectors, vectors_of
-from ray_tasks.statements import statements
 from schemas.night import Task
 
 NEAR = 0.5
@@ -54,7 +54,7 @@ def read_stated(task: Task, known: Log) -> Stated:
     told = told.filter(pc.and_(pc.equal(told["kind"], "stated"), pc.invert(pc.is_in(told["user_id"], value_set=old))))
     if not told.num_rows:
         return Stated.none()
-    times = {one.user_id: one.time for one in statements(task)}
+    times = {one.user_id: one.time for one in own_words(task)}
     user_ids = told["user_id"].to_numpy()
     embeddings = task.read("item_embeddings").read(["item_id", "kind", "vector"])
     vectors = query_vectors(embeddings.filter(pc.equal(embeddings["kind"], "document")), vectors_of(told))

@@ -5,6 +5,7 @@ from schemas.tables.benchmark_evaluations import BENCHMARK_EVALUATIONS
 from schemas.tables.candidates import CANDIDATES
 from schemas.tables.evaluations import EVALUATIONS
 from schemas.tables.experiment_readouts import EXPERIMENT_READOUTS
+from schemas.tables.explanation_rejects import EXPLANATION_REJECTS
 from schemas.tables.explanations import EXPLANATIONS
 from schemas.tables.feedback import FEEDBACK
 from schemas.tables.generation_costs import GENERATION_COSTS
@@ -26,6 +27,7 @@ from schemas.tables.requests import REQUESTS
 from schemas.tables.runs import RUNS
 from schemas.tables.shadow_trials import SHADOW_TRIALS
 from schemas.tables.splits import SPLITS
+from schemas.tables.taste_summaries import TASTE_SUMMARIES
 from schemas.tables.tuning_trials import TUNING_TRIALS
 from schemas.tables.user_embeddings import USER_EMBEDDINGS
 from schemas.tables.user_histories import USER_HISTORIES
@@ -61,6 +63,8 @@ TABLES: dict[str, Table] = {
         RECOMMENDATIONS,
         OFFLINE_RANKINGS,
         EXPLANATIONS,
+        EXPLANATION_REJECTS,
+        TASTE_SUMMARIES,
         PARSED_REQUESTS,
         REQUEST_RECOMMENDATIONS,
         EVALUATIONS,

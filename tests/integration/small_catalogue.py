@@ -112,5 +112,6 @@ generator: {nightly_token_budget: 4000, actors: 1}
 encoder: {actors: 1}
 candidates: {per_source: 30, popularity_days: [7, 30], ease_l2: [10, 100], history_half_life: [0, 10]}
 ranking: {top_k: 5, trees: 40}
+explanations: {nightly_token_budget: 1500}
 features: {shuffle_partitions: 2}
 """

@@ -11,18 +11,12 @@ from hypothesis import strategies as st
 from small_log import N_ITEMS, TUNED, Event, events, item_id, log_of, random_vectors, scoring, user_id
 
 from ray_tasks import explanations
-from ray_tasks.explain_evidence import evidence, personal_source
-from ray_tasks.explain_text import (
-    PERSONAL,
-    TITLE_LENGTH,
-    Item,
-    Popularity,
-    explain,
-    items_by_id,
-    shared_categories,
-    shortened,
-)
-from ray_tasks.explanations import Explainer, tuned_parameters
+from ray_tasks.explaining.blocks import Texts
+from ray_tasks.explaining.drafts import Explainer, items_of
+from ray_tasks.explaining.evidence import evidence, personal_source
+from ray_tasks.explaining.statements import Item, Like, Usual, shared_categories, statements, text_of
+from ray_tasks.explaining.wording import PERSONAL, TITLE_LENGTH, Popularity, shortened
+from ray_tasks.explanations import tuned_parameters
 from ray_tasks.interactions.rows import steady
 from ray_tasks.interactions.windows import window
 from ray_tasks.ranker.features import Lists, fusion
@@ -30,6 +24,8 @@ from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.retrieval.popularity import counts
 from schemas.candidates_config import SOURCES, Candidates
 from schemas.errors import LakeError
+from schemas.ranking_config import Explanations
+from schemas.tables import TABLES
 from schemas.tables.explanations import EXPLANATIONS
 
 WEEK = Popularity(7, date(2026, 11, 21))
@@ -43,6 +39,15 @@ hostile = st.text(max_size=200) | st.sampled_from(
         "{titles} {0} %s",
     ]
 )
+NOTHING = Usual({}, {})
+
+
+def explain(sources, item, cited, count, popularity, is_new=False):
+    """The template for an item of which no profile and no review is known."""
+    named = {str(number): one for number, one in enumerate(cited)}
+    return text_of(statements(sources, item, named, {}, NOTHING, count, popularity, is_new))
+
+
 proposed = st.lists(st.sampled_from(SOURCES), min_size=1, max_size=4, unique=True)
 
 
@@ -111,7 +116,9 @@ def test_common_categories_are_those_of_every_cited_item():
         "d",
     ]
     assert shared_categories(item, [Item("y", ("a",)), Item("z", ("b",))]) == []
-    assert items_by_id({"item_id": ["1"], "title": ["t"], "categories": [None]}) == {"1": Item("t", ())}
+    documents = pa.table({"item_id": ["1"], "title": ["t"], "categories": pa.array([None], pa.list_(pa.string()))})
+    profiles = TABLES["item_profiles"].schema.empty_table()
+    assert items_of(documents, profiles) == {"1": Item("t", ())}
 
 
 def test_a_title_cannot_leave_its_quotation():
@@ -125,6 +132,33 @@ def test_a_title_cannot_leave_its_quotation():
 
 def test_a_common_category_is_named_once_and_only_if_it_has_a_name():
     assert shared_categories(Item("A", ("War", "\x00", "War")), [Item("B", ("\x00", "War"))]) == ["War"]
+
+
+def test_what_many_items_have_tells_less_and_each_kind_speaks_once():
+    item = Item("x", ("Drama",), ("war", "space"), (("story", 3, 4), ("music", 1, 1), ("acting", 1, 4)))
+    likes = {"war": Like(0.5, ("a", "b")), "space": Like(0.4, ("c",)), "love": Like(0.9, ("d",))}
+    usual = Usual({"Drama": 0.9}, {"war": 0.8, "space": 0.1})
+    first, *others = statements(["ease"], item, {"1": Item("A", ("Drama",))}, likes, usual, 5, WEEK)
+    assert (first.kind, first.weight, first.item_ids) == ("chosen", 1.0, ("1",))
+    assert [(one.kind, one.weight, one.item_ids) for one in others] == [
+        ("praise", 0.375, ()),  # three of four, with four silent ones thought beside them
+        ("taste", 0.36, ("c",)),
+        ("shared", 0.1, ("1",)),
+    ]
+    assert [one.sentence for one in others] == [
+        "3 of 4 reviews that speak of its story praise it.",
+        "You often choose space.",
+        "In common: Drama.",
+    ]
+
+
+def test_what_is_in_common_is_not_told_again_as_a_taste():
+    item, likes = Item("x", ("War",), ("war",)), {"war": Like(0.9, ("a",))}
+    assert [one.kind for one in statements(["ease"], item, {"1": Item("A", ("War",))}, likes, NOTHING, 5, WEEK)] == [
+        "chosen",
+        "shared",
+    ]
+    assert [one.kind for one in statements(["popularity"], item, {}, likes, NOTHING, 5, WEEK)] == ["popular", "taste"]
 
 
 def test_popularity_is_no_personal_source():
@@ -142,15 +176,22 @@ def night(drawn):
     view = window(log, "serving", served)
     items = {name: Item(f"Title of {name}", ("Drama",)) for name in log.item_ids}
     personal = {name: scorer.sources[name] for name in PERSONAL}
-    explainer = Explainer(view, personal, items, counts(view.log, 7).astype(np.int64), WEEK, 2)
+    settings = {"default": Explanations(max_evidence=2)}
+    taken = counts(view.log, 7).astype(np.int64)
+    explainer = Explainer(view, personal, items, Usual.of(items), taken, WEEK, settings)
     return explainer, recommended, scorer, users
+
+
+def explained(explainer, recommended):
+    """Rows of `explanations` without a model and without profiles."""
+    return Texts(None, {}).rows(explainer.drafts(recommended, {}), explainer.settings)
 
 
 @settings(deadline=None, max_examples=40)
 @given(events())
 def test_every_recommendation_has_one_explanation_with_evidence_from_the_users_history(drawn):
     explainer, recommended, _, _ = night(drawn)
-    table = explainer.table(recommended)
+    table = explained(explainer, recommended)
     assert table.schema.equals(EXPLANATIONS.schema)
     key = [(row["user_id"], row["rank"], row["item_id"]) for row in recommended.to_pylist()]
     assert [(row["user_id"], row["rank"], row["item_id"]) for row in table.to_pylist()] == key
@@ -201,8 +242,8 @@ def test_equal_contributions_name_the_more_recent_item_first():
 
 def test_no_recommendations_are_no_explanations():
     explainer, recommended, _, _ = night([Event(0, 0, 0, "train"), Event(0, 1, 0, "train")])
-    assert explainer.table(recommended.slice(0, 0)).num_rows == 0
-    assert isinstance(explainer.table(recommended.slice(0, 0)), pa.Table)
+    assert explained(explainer, recommended.slice(0, 0)).num_rows == 0
+    assert isinstance(explained(explainer, recommended.slice(0, 0)), pa.Table)
 
 
 def test_without_the_record_of_candidates_nothing_is_explained(monkeypatch):

@@ -16,11 +16,13 @@ from small_log import AS_OF, START, TUNED, Event, item_id, log_of, scoring
 
 from ray_tasks import embeddings
 from ray_tasks.encoder import FakeEncoder
-from ray_tasks.explain_text import Item, Popularity, explain
+from ray_tasks.explaining.statements import Item, Usual, statements, text_of
+from ray_tasks.explaining.wording import Popularity
 from ray_tasks.interactions.rows import Rows, places
 from ray_tasks.interactions.served import new_users, served_users
 from ray_tasks.interactions.stated import UNDATED, Stated
 from ray_tasks.interactions.windows import window
+from ray_tasks.own_words import CHARACTERS, REQUESTS, of_tables, texts_of
 from ray_tasks.ranker.gate import Decision, ServingModel
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.ranker.trees import Ranker
@@ -29,7 +31,6 @@ from ray_tasks.retrieval.stated import StatedSource
 from ray_tasks.retrieval.text_similarity import item_vectors, query_vectors
 from ray_tasks.retrieval.tuning import tuning_users
 from ray_tasks.retrieval.two_tower import TwoTowerSettings, fit_two_tower
-from ray_tasks.statements import CHARACTERS, REQUESTS, of_tables, texts_of
 from schemas.candidates_config import Candidates
 from schemas.config import Features
 from schemas.generation_config import Encoder
@@ -250,7 +251,7 @@ def test_a_new_user_is_told_what_is_true_of_new_users():
     week = Popularity(7, AS_OF.date())
 
     def told(*sources, count=3):
-        return explain(list(sources), Item("x"), [], count, week, is_new=True)
+        return text_of(statements(list(sources), Item("x"), {}, {}, Usual({}, {}), count, week, is_new=True))
 
     assert "what you said you like" in told("popularity", "newcomers", "stated")
     assert told("popularity", "newcomers") == "Popular with people who are new here."

@@ -56,6 +56,7 @@ SETTINGS = {
     "ranking": {"top_k": 10, "trees": 10, "arm": "blue"},
     "generator": {"backend": "fake", "path": "unused"},
     "encoder": {"backend": "fake", "path": "unused"},
+    "explanations": {"nightly_token_budget": 0},
 }
 
 USED = Candidates().used
@@ -89,6 +90,8 @@ def tables(config, gender: str = "F") -> dict[str, list[dict]]:
         "splits": [row | {"weight": 1.0} for row in splits_table(happened).to_pylist()],
         "item_factors": [],
         "vocabularies": [],
+        "item_profiles": [],
+        "user_profiles": [],
         "feedback": [],
         "items": [{"item_id": i, "title": text[i], "categories": [], "texts": []} for i in items],
         "user_histories": [history(user, happened, config.as_of) for user in range(USERS)],

@@ -17,7 +17,7 @@ REQUESTS, CHARACTERS, READ = 3, 200, 4_000
 
 
 @dataclass(frozen=True)
-class Statement:
+class OwnWords:
     """A user's own words as the source holds them, newest first, and when the newest was said (microseconds)."""
 
     user_id: str
@@ -34,15 +34,15 @@ class Statement:
         return ". ".join(part for part in parts if part)
 
 
-def statements(task: Task) -> list[Statement]:
+def own_words(task: Task) -> list[OwnWords]:
     """What the night's users said before as_of."""
     source = task.config.source.users
     fields = source.stated_fields if source else ()
     return of_tables(task.read("requests").read(), task.read("users").read(), fields, task.config.as_of)
 
 
-def of_tables(requests: pa.Table, users: pa.Table, fields: Sequence[str], as_of: datetime) -> list[Statement]:
-    """Statements by user, in order of id, from `requests` before `as_of` and the named attributes of `users`.
+def of_tables(requests: pa.Table, users: pa.Table, fields: Sequence[str], as_of: datetime) -> list[OwnWords]:
+    """Own words by user, in order of id, from `requests` before `as_of` and the named attributes of `users`.
 
     Attributes have no date, so that no window of the past may know a user who has one.
     """
@@ -60,10 +60,10 @@ def of_tables(requests: pa.Table, users: pa.Table, fields: Sequence[str], as_of:
         if told:
             words.setdefault(row["user_id"], []).extend(told)
             newest[row["user_id"]] = UNDATED
-    return [Statement(user_id, tuple(words[user_id]), newest[user_id]) for user_id in sorted(words)]
+    return [OwnWords(user_id, tuple(words[user_id]), newest[user_id]) for user_id in sorted(words)]
 
 
-def texts_of(found: Iterable[Statement]) -> pa.Table:
+def texts_of(found: Iterable[OwnWords]) -> pa.Table:
     """Columns user_id and stated, of those whose words say something."""
     told = [(one.user_id, text) for one in found if (text := one.text)]
     user_ids, texts = ([row[place] for row in told] for place in (0, 1))
