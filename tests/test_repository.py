@@ -81,7 +81,7 @@ def test_one_users_recommendations_are_found_as_shown(tmp_path, monkeypatch, cap
 
 
 def explained(user: str, rank: int, item: str, text: str) -> dict:
-    return {"user_id": user, "rank": rank, "item_id": item, "text": text, "style": "template", "evidence": []}
+    return {"user_id": user, "rank": rank, "item_id": item, "text": text, "source": "template", "evidence": []}
 
 
 def item(item_id: str, title: str) -> dict:

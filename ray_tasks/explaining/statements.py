@@ -2,7 +2,8 @@
 
 The first says what put the item on the list: the source without which its score would lose most, and the history items
 that made that source say so. The others are what item and user have in common by their profiles, and what reviews
-praise. A text, by template or by the language model, is made of these and of nothing else.
+praise. A text, by template or by the language model, is made of these and of nothing else: what is ranked instead of
+generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate, arXiv 2604.03724).
 """
 
 from collections.abc import Mapping, Sequence

@@ -239,12 +239,19 @@ def user_rows() -> dict[str, list[dict]]:
                 "user_id": u,
                 "rank": r + 1,
                 "item_id": f"i{i:02d}",
+                "arm": "default",
                 "text": text,
-                "style": "template",
+                "statements": [{"kind": "chosen", "text": text, "item_ids": ["i03"], "weight": 1.0}],
                 "evidence": [{"item_id": "i03", "contribution": 0.7}],
+                "source": "llm" if r == 0 else "template",
+                "reason": None if r == 0 else "later_place",
             }
             for u, items in lists.items()
             for r, i in enumerate(items)
+        ],
+        "taste_summaries": [
+            {"user_id": u, "text": f"You often choose what {u} chooses.", "statements": [], "source": "template"}
+            for u in lists
         ],
         "candidates": [
             {
@@ -393,7 +400,18 @@ def counters(config: RunConfig, rows: dict[str, list[dict]]) -> dict[str, dict]:
             ],
             "feature_importance": {name: 400.0 / (k + 1) ** 1.3 for k, name in enumerate(features)},
         },
-        "explanations": {"by_kind": {"item_item": 380, "popularity": 100}},
+        "explanations": {
+            "by_kind": {"item_item": 380, "popularity": 100},
+            "written": 21,
+            "reused": 7,
+            "over_budget": 12,
+            "rejected": {"misnamed_item": 2},
+            "prompt_tokens": 2_100,
+            "output_tokens": 1_150,
+            "tokens_budget": 8_000,
+            "generation_seconds": 8.1,
+            "prompts": {},
+        },
     }
 
 
