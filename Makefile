@@ -15,7 +15,7 @@ TRY ?=
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: profile peers bench-closed-loop bench-encode bench-experiments bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-off-policy bench-profiles bench-ranking bench-request-volume bench-requests bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
+.PHONY: profile peers bench-closed-loop bench-encode bench-experiments bench-explanations bench-features bench-generate bench-grounding bench-incremental bench-night2 bench-off-policy bench-profiles bench-ranking bench-request-volume bench-requests bench-scale bench-score benchmark help nightly tuning shadow test lint types imports unit integration up down report assets docs test-browser clean env
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench-encode: assets ## Texts a second of the encoder against sentence-transform
 
 bench-experiments: env ## Simulated experiments: false decisions, power, the alarm for lost users, CUPED
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/experiments.py $(BENCH)
+
+bench-explanations: env ## Grounding, faithfulness, diversity and readability of the last night's explanations
+	@PYTHONPATH=$(CURDIR):infra/local:tests/integration $(PY) infra/bench/explanations.py $(BENCH)
 
 bench-features: env ## Spark's feature preparation of 1M and 20M interactions against Spark's defaults and polars
 	@PYTHONPATH=$(CURDIR):infra/local $(PY) infra/bench/feature_preparation.py $(BENCH)

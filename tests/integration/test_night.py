@@ -13,6 +13,7 @@ import polars
 import pytest
 from deltalake import DeltaTable
 
+import explanation_checker
 import small_catalogue
 from dags.steps import STEPS
 from environment import environment
@@ -120,6 +121,20 @@ def test_every_user_gets_an_explained_list_without_seen_items(shop, first):
     assert shop.table("explanations").join(lists, on=["user_id", "item_id", "rank"]).height == lists.height
 
 
+def test_no_explanation_says_more_than_its_evidence_and_the_model_phrases_the_first_places(shop, first):
+    outcome = explanation_checker.check(shop.lake, small_catalogue.RUN_DATE)
+    assert outcome["rows"] == 5 * small_catalogue.USERS
+    assert outcome["first"] == []
+    explanations = shop.table("explanations")
+    phrased = explanations.filter(polars.col("source") == "llm")
+    assert phrased.height > 0
+    assert set(phrased["rank"]) <= {1, 2, 3}
+    paid = phrased.unique("generation_key").select(polars.sum_horizontal("prompt_tokens", "output_tokens")).sum().item()
+    assert 0 < paid <= 1500
+    assert not phrased["text"].str.contains("HACKED").any()
+    assert shop.table("taste_summaries").height == small_catalogue.USERS
+
+
 def test_requests_are_answered_as_they_were_meant_and_hostile_ones_with_the_users_own_list(shop, first):
     parsed = {row["user_id"]: row for row in shop.table("parsed_requests").to_dicts()}
     assert set(parsed) == {"u1", "u2"}
@@ -148,6 +163,7 @@ def test_a_rerun_generates_nothing_and_publishes_the_same_content(shop, first):
     again = shop.run(small_catalogue.RUN_DATE)
     after = read_manifest(shop.lake, small_catalogue.RUN_DATE)
     assert again["profiles"]["items"]["written"] == again["profiles"]["users"]["written"] == 0
+    assert again["explanations"]["written"] == 0
     assert after.tables == before.tables
     assert set(again["unchanged_tables"]) >= set(TABLES) - {"runs", *OUTSIDE}
 

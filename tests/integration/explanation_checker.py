@@ -5,7 +5,7 @@ history item that the row cites; numbers must stand in the row's statements (whi
 tell them) or titles; every other word must be one of the statements' words or of a short list that claims nothing; and
 no history item may belong to another user.
 
-    python tests/explanation_checker.py LAKE NIGHT
+    python tests/integration/explanation_checker.py LAKE NIGHT
 """
 
 import json
