@@ -191,9 +191,10 @@ STEPS = {
     ),
     "evaluation": Step(
         publishes=("evaluations",),
-        reads=("offline_rankings", "splits", "items"),
+        reads=("offline_rankings", "splits", "items", "feedback"),
         minutes=60,
-        does="Spark. NDCG, recall and coverage of the ranker and the baselines on the test window.",
+        does="Spark. NDCG, recall and coverage of the ranker and the baselines on the test window; and from clicks on "
+        "lists whose order was drawn, what the ranker's and the challenger's orders earn.",
         on_failure="Nothing is published to consumers yet: mend it, clear this task, and the night goes on.",
     ),
     "experiment_readouts": Step(

@@ -1,7 +1,8 @@
 """Task `evaluation`: every model's top lists on the test window against what users then took, as `evaluations`.
 
 Full catalogue, time split: a target is a distinct item of a user's test window that the user had not touched before.
-A user with targets but without a list counts as 0.
+A user with targets but without a list counts as 0. Where nights have shown lists in a drawn order, clicks on them tell
+what the ranker's and the challenger's orders earn (`jobs.drawn_lists`).
 """
 
 import logging
@@ -11,7 +12,8 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
-from jobs.frames import input_bytes, read_table, write_stage
+from jobs.drawn_lists import off_policy_rows, places_seen
+from jobs.frames import input_bytes, read_table, table_schema, write_stage
 from jobs.session import fit_shuffles, spark_session
 from schemas.night import Task, night_task, task_arguments
 from schemas.repeat import repeated
@@ -34,12 +36,14 @@ def main() -> None:
 
 def evaluate(task: Task, spark: SparkSession) -> None:
     """Stage and publish `evaluations`."""
-    fit_shuffles(spark, task.config.features, input_bytes(task, "offline_rankings", "splits"))
+    fit_shuffles(spark, task.config.features, input_bytes(task, "offline_rankings", "splits", "feedback"))
     rankings, splits, items = (read_table(spark, task.read(name)) for name in ("offline_rankings", "splits", "items"))
     rankings = rankings.persist(StorageLevel.MEMORY_AND_DISK)
     targets = targets_by_slice(splits, task.config.evaluation.min_rating)
     stage = task.stage("evaluations")
-    write_stage(accuracy(rankings, targets).unionByName(coverage(rankings, items)).coalesce(1), stage)
+    offline = accuracy(rankings, targets).unionByName(coverage(rankings, items))
+    rows = spark.createDataFrame(off_policy_rows(places_seen(spark, task)), table_schema("evaluations"))
+    write_stage(rows.unionByName(offline, allowMissingColumns=True).coalesce(1), stage)
     for row in spark.read.parquet(stage.uri).where("slice = 'all'").orderBy("metric", F.desc("value")).collect():
         log.info("%s %s %.4f over %s users", row["metric"], row["model"], row["value"], f"{row['n_users']:,}")
     task.publish(stage)

@@ -7,6 +7,7 @@ read the same interactions.
 from pyspark import StorageLevel
 from pyspark.sql import SparkSession
 
+from jobs.drawn_lists import examination, places_seen
 from jobs.feedback_events import with_feedback
 from jobs.frames import input_bytes, read_table
 from jobs.histories import histories
@@ -32,7 +33,9 @@ def features(task: Task, spark: SparkSession) -> None:
     """
     fit_shuffles(spark, task.config.features, input_bytes(task, "interactions", "items", "feedback"))
     told, feedback = (read_table(spark, task.read(name)) for name in ("interactions", "feedback"))
-    interactions = with_feedback(told.select(*EVENT), feedback, task.config.features.feedback)
+    looked_at = examination(places_seen(spark, task))
+    task.counters["examination"] = {str(place): share for place, share in looked_at.items()}
+    interactions = with_feedback(told.select(*EVENT), feedback, task.config.features.feedback, looked_at)
     interactions = interactions.persist(StorageLevel.MEMORY_AND_DISK)
     histories(task, spark, interactions)
     documents_and_statistics(task, spark, interactions)

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_tasks.final_list.build import FinalLists
 from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.final_list.hidden import read_hidden
-from ray_tasks.final_list.served_blocks import ServedBlocks, ways
+from ray_tasks.final_list.served_blocks import ServedBlocks, shuffled_shares, ways
 from ray_tasks.final_list.shown import read_shown
+from ray_tasks.final_list.shuffled import with_shuffled
 from ray_tasks.interactions.metrics import ndcg
 from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.interactions.served import served_users
@@ -31,6 +33,7 @@ from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_r
 from ray_tasks.ranker.reasons import EXAMPLES, Example, examples
 from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ranker.serialised import digest_of, to_files
+from ray_tasks.ranker.trees import LABEL_WEIGHT
 from ray_tasks.ray_session import ray_session
 from ray_tasks.reranking.stage import reranked
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
@@ -38,6 +41,7 @@ from ray_tasks.retrieval.item_factors import with_ials
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import RunConfig
+from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
 from schemas.ranking_config import Ranking
 from schemas.repeat import recipe, repeated
@@ -56,6 +60,7 @@ def main() -> None:
         served = served_users(task, known)
         files = CandidateFiles.of(task.read("candidates"))
         lists, targets = validation_lists(known, files, config)
+        lists = with_label_weights(lists, task.read("splits"))
         challenger, election = choose_model(lists, targets, known.item_ids, registry)
         published, offline = task.stage("recommendations"), task.stage("offline_rankings")
         size, model = config.candidates.block_size, election.model
@@ -68,7 +73,11 @@ def main() -> None:
         made = ways(config, model, final, learn)
         with ray_session():
             blocks = ServedBlocks(files, served, made, config.experiments, config.night, config.ranking.arm, size)
-            write_stage(task, published, reranked(task, known, blocks), state=state)
+            # Its lists only tell where it would put what is shown anyway.
+            other = challenger if digest_of(to_files(challenger)) != state else None
+            shares = shuffled_shares(made, config.ranking.arm)
+            served_lists = with_shuffled(reranked(task, known, blocks), files, other, shares, config.night)
+            write_stage(task, published, served_lists, state=state)
             tested = OfflineBlocks.of(files, window(known, "test"), model, used, size)
             write_stage(task, offline, tested, state=state)
         task.publish(published)
@@ -125,6 +134,22 @@ def validation_lists(known: Log, files: CandidateFiles, config: RunConfig) -> tu
         rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
     lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
     return lists, view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
+
+
+def with_label_weights(lists: Lists, splits: Snapshot) -> Lists:
+    """The lists with the weight of what was taken, where the log weighs any of it: `jobs.feedback_events` says why."""
+    weighed = (pc.field("split") == "validation") & (pc.field("weight") != 1.0)
+    told = splits.dataset().to_table(["user_id", "item_id", "weight"], weighed)
+    if not told.num_rows:
+        return lists
+    keys = zip(told["user_id"].to_pylist(), told["item_id"].to_pylist(), strict=True)
+    weight: dict[tuple[str, str], float] = {}
+    for key, value in zip(keys, told["weight"].to_pylist(), strict=True):
+        weight[key] = max(value, weight.get(key, 0.0))
+    users, items = lists.user_ids[lists.user_of].tolist(), lists.table["item_id"].to_pylist()
+    hits = lists.column("label") > 0
+    own = [weight.get(key, 1.0) if hit else 1.0 for key, hit in zip(zip(users, items, strict=True), hits, strict=True)]
+    return Lists.of(lists.table.append_column(LABEL_WEIGHT, pa.array(own, pa.float64())))
 
 
 def entry_of(model: ServingModel, config: RunConfig, shown: list[Example]) -> Entry:

@@ -67,6 +67,13 @@ class FinalList(Section):
     calibration: float = Field(0, ge=0, le=1, description="How much the list's mix of categories follows the history's")
     pool: int = Field(100, ge=1, le=2_000, description="Best candidates of a user that the list is chosen from")
     explore: int = Field(2, ge=0, description="Last places of every list that go to new items, so that they are seen")
+    shuffle: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of the lists, others every night, whose order is drawn by chance: with feedback on them, "
+        "`evaluations` tells what another order would earn",
+    )
     patience: int = Field(3, ge=1, description="Days that an item may be shown without a click, before it moves down")
     demotion: int = Field(10, ge=0, description="Places that it moves down for each further day; 0: none")
     exclude: tuple[Rule, ...] = Field((), description="Items never recommended: by id, category, brand, availability")

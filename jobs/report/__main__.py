@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from jobs.report.benchmark import benchmark_view
-from jobs.report.experiments import experiments_view
+from jobs.report.experiments import experiments_view, off_policy_view
 from jobs.report.history import earlier_nights, read_summaries
 from jobs.report.page import render_page
 from jobs.report.profile_samples import read_vocabulary, sample_profiles, sample_rejects
@@ -59,6 +59,7 @@ def read_samples(reader: TableReader) -> dict[str, Any]:
         "benchmark": benchmark_view(reader.newest("benchmark_evaluations")),
         "requests": sample_requests(reader),
         "experiments": experiments_view(reader.rows("experiment_readouts")),
+        "off_policy": off_policy_view(reader.rows("evaluations")),
     }
 
 

@@ -8,12 +8,36 @@ from jobs.experiments.metrics import METRICS
 
 Row = Mapping[str, Any]
 ROLES = ("primary", "guardrail", "secondary")
+ESTIMATORS = {
+    "click_rate_logged": "clicks counted",
+    "click_rate_snips": "normalised inverse propensity",
+    "click_rate_ips": "inverse propensity",
+    "click_rate_dr": "doubly robust",
+}
+"""Off-policy metrics of `evaluations`, in the order of the page."""
 
 
 def experiments_view(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Experiments by name: what is said of each arm, and its metrics, what decides first."""
     ordered = sorted(rows, key=lambda row: (row["experiment"], row["arm"]))
     return [_experiment(name, list(own)) for name, own in groupby(ordered, key=lambda row: str(row["experiment"]))]
+
+
+def off_policy_view(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows of `evaluations` about lists in a drawn order: what each order earns per place."""
+    told = {(row["model"], row["metric"]): row for row in rows if row["protocol"] == "off_policy"}
+    return [
+        {
+            "order": "as they were drawn" if metric == "click_rate_logged" else f"as the {model} has them",
+            "estimator": label,
+            "value": f"{row['value']:.4f}",
+            "interval": f"{row['low']:.4f} to {row['high']:.4f}",
+            "users": row["n_users"],
+        }
+        for model in ("ranker", "challenger")
+        for metric, label in ESTIMATORS.items()
+        if (row := told.get((model, metric))) and (metric, model) != ("click_rate_logged", "challenger")
+    ]
 
 
 def _experiment(name: str, rows: Sequence[Row]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class FinalLists:
         for pin in pins:
             near = kept[min(pin.place, len(kept)) - 1] if kept else rows[0]
             kept.insert(pin.place - 1, {**near, "item_id": pin.item_id, "probability": None, "sources": ["pin"]})
-        return [{**row, "rank": place} for place, row in enumerate(kept[:k], 1)]
+        return [{**row, "rank": place, "ranker_rank": place} for place, row in enumerate(kept[:k], 1)]
 
     @cached_property
     def _excluded(self) -> NDArray[np.bool_]:

@@ -51,6 +51,11 @@ def ways(
     return found
 
 
+def shuffled_shares(made: Mapping[str, Way], usual: str) -> dict[str, float]:
+    """By the arm that rows of `recommendations` name, the share of the lists whose order is drawn."""
+    return {usual if label == DEFAULT else label: way.final.settings.shuffle for label, way in made.items()}
+
+
 def _learnt_by(settings: Ranking) -> dict[str, Any]:
     return settings.model_dump(exclude=set(SERVING))
 

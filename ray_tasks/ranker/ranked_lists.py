@@ -76,6 +76,9 @@ def recommendations(
         "probability": _known(chances, rows),
         "arm": pa.repeat(arm, len(rows)),
         "sources": pa.array(_sources(strengths(lists, rows)), pa.list_(pa.string())),
+        "ranker_rank": pa.array(rank, pa.int32()),
+        "propensity": pa.repeat(1.0, len(rows)),
+        "challenger_rank": pa.nulls(len(rows), pa.int32()),
     }
     return pa.table([columns[name] for name in RECOMMENDATIONS.schema.names], schema=RECOMMENDATIONS.schema)
 

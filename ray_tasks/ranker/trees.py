@@ -21,6 +21,8 @@ FUSION_WEIGHT = 30.0
 """Turns fusion scores (at most one 61st per source) into raw scores that a few trees can overcome but one cannot."""
 CHECKPOINTS = (0, 1, 3, 10, 25, 50, 75, 100, 150, 200, 250, 300)
 FOLDS = 5
+LABEL_WEIGHT = "label_weight"
+"""Column of lists to learn from: how much a hit counts, 1 for what no list was in the way of."""
 DEPTH = 200
 """Candidates of a user that all boosters score; the first one scores the others alone."""
 
@@ -102,19 +104,24 @@ def first_order(lists: Lists) -> Floats:
 
 @dataclass(frozen=True)
 class Training:
-    """Candidate lists of the validation window as the trees see them, with the named features."""
+    """Candidate lists of the validation window as the trees see them, with the named features.
+
+    `weight` says how much each row counts, None where all count alike: see `label_weights`.
+    """
 
     lists: Lists
     values: NDArray[np.float32]
     start: Floats
     label: Ints
     names: tuple[str, ...] = NAMES
+    weight: Floats | None = None
 
     @classmethod
     def of(cls, lists: Lists, names: tuple[str, ...] = NAMES) -> "Training":
         """Features, starting scores and labels of labelled lists."""
         label = lists.column("label").astype(np.int64)
-        return cls(lists, features(lists, names), FUSION_WEIGHT * fusion(lists), label, names)
+        weight = lists.column(LABEL_WEIGHT) if LABEL_WEIGHT in lists.table.schema.names else None
+        return cls(lists, features(lists, names), FUSION_WEIGHT * fusion(lists), label, names, weight)
 
     def booster(self, users: NDArray[np.bool_], settings: Ranking, seed: int) -> Any:
         """An untrained booster on the lists of some users; lists without a hit teach nothing and are left out.
@@ -134,6 +141,7 @@ class Training:
             self.label[rows],
             group=np.bincount(self.lists.user_of[rows], minlength=len(self.lists))[learning],
             init_score=self.start[rows],
+            weight=None if self.weight is None else self.weight[rows],
             feature_name=list(self.names),
             params={"verbose": -1},
         )

@@ -143,7 +143,9 @@ def reordered(table: pa.Table, orders: Mapping[str, Sequence[str]]) -> pa.Table:
         rows = [row_of[user, item] for item in orders[user]]
         source[sorted(rows, key=lambda row: ranks[row])] = rows
     moved = table.take(pa.array(source))
-    return moved.set_column(table.schema.get_field_index("rank"), table.schema.field("rank"), table["rank"])
+    for name in ("rank", "ranker_rank"):
+        moved = moved.set_column(table.schema.get_field_index(name), table.schema.field(name), table[name])
+    return moved
 
 
 def _items(task: Task, known: Log) -> Items:

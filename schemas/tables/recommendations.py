@@ -25,10 +25,22 @@ RECOMMENDATIONS = Table(
             pa.list_(pa.string()),
             "Candidate sources that proposed the item; first the one without which its score would lose most",
         ),
+        Column("ranker_rank", pa.int32(), "Place in the list's own order; another one than `rank` where it was drawn"),
+        Column(
+            "propensity",
+            pa.float64(),
+            "Chance that the item stands at this place: 1, or one over the list's length where the order was drawn",
+        ),
+        Column(
+            "challenger_rank",
+            pa.int32(),
+            "In a drawn list, the item's place among these by the ranker that tonight's election kept from serving",
+            nullable=True,
+        ),
     ),
     key=(
         "user_id",
         "rank",
     ),
-    expectations=(between("rank", 1), between("probability", 0, 1)),
+    expectations=(between("rank", 1), between("probability", 0, 1), between("propensity", 0, 1)),
 )

@@ -230,6 +230,8 @@ def user_rows() -> dict[str, list[dict]]:
                 "probability": None if u == "u00" else 0.3 - r / 50,
                 "arm": "default",
                 "sources": ["ease", "popularity"],
+                "ranker_rank": r + 1,
+                "propensity": 1.0,
             }
             for u, items in lists.items()
             for r, i in enumerate(items)

@@ -41,6 +41,14 @@ def test_what_was_taken_in_a_list_is_an_interaction_unless_the_log_has_it(spark)
     assert with_feedback(*frames, {}).count() == 1
 
 
+def test_what_was_taken_where_few_look_counts_for_those_who_did_not_look(spark):
+    columns = "user_id string, item_id string, timestamp timestamp, rating double, weight double"
+    said_at = [(f"u{place}", "i", START, "click", None, place, None) for place in (1, 2, 9)]
+    feedback = spark.createDataFrame([*said_at, said("u", "i", 0, "click")], table_schema("feedback"))
+    found = with_feedback(spark.createDataFrame([], columns), feedback, WEIGHTS, {1: 1.0, 2: 0.25})
+    assert {row["user_id"]: row["weight"] for row in found.collect()} == {"u1": 0.5, "u2": 2.0, "u9": 0.5, "u": 0.5}
+
+
 def test_clicks_of_the_past_reach_histories_counts_and_the_split(shop):
     shop.events(["u1,i1,2026-11-01T00:00:00Z,5", "u1,i2,2026-11-02T00:00:00Z,4", "u2,i1,2026-11-03T00:00:00Z,4"])
     shop.items(["i1,One,x,", "i2,Two,x,", "i3,Three,y,"])

@@ -5,12 +5,14 @@ from datetime import date
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_lists import candidate, lists_of, shop
-from small_log import Event, item_id, log_of, random_vectors, scoring, tune_all
+from small_log import AS_OF, Event, item_id, log_of, random_vectors, scoring, tune_all
 
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker import trees
@@ -19,10 +21,11 @@ from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, fit
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
-from ray_tasks.ranking import validation_lists
+from ray_tasks.ranking import validation_lists, with_label_weights
 from schemas.candidates_config import SOURCES, Candidates
 from schemas.lake import Snapshot
 from schemas.ranking_config import Ranking
+from schemas.tables import TABLES
 
 CATALOGUE = np.array([item_id(n) for n in range(12)], dtype=object)
 SMALL = Ranking(trees=25, leaves=4, learning_rate=0.2)
@@ -246,3 +249,32 @@ def test_all_boosters_score_the_best_candidates_and_what_is_below_stays_below(mo
         below = scores[own][~exact]
         assert (below < scores[own][exact].min()).all()
         assert (np.diff(below[np.argsort(first[own][~exact], kind="stable")]) >= 0).all()
+
+
+def test_a_hit_counts_as_much_as_the_log_weighs_it_and_where_it_weighs_nothing_all_is_as_before():
+    lists, targets = taken_by_week_count(30)
+    hit = lists.column("label") > 0
+    taken = zip(
+        lists.user_ids[lists.user_of[hit]], lists.table["item_id"].filter(pa.array(hit)).to_pylist(), strict=True
+    )
+    rows = [
+        {"user_id": user, "item_id": item, "split": "validation", "weight": 4.0 if number % 2 else 1.0}
+        for number, (user, item) in enumerate(taken)
+    ]
+    weighed = with_label_weights(lists, snapshot_of(rows))
+    weights = weighed.column("label_weight")
+    assert sorted(set(weights[hit].tolist())) == [1.0, 4.0]
+    assert set(weights[~hit].tolist()) == {1.0}
+    assert with_label_weights(lists, snapshot_of([{**row, "weight": 1.0} for row in rows])) is lists
+    assert with_label_weights(lists, snapshot_of([{**row, "split": "train"} for row in rows])) is lists
+    plain, heavy = (Folds.of(Training.of(one), SMALL, seed=1).out_of_fold(25)[25] for one in (lists, weighed))
+    assert not np.array_equal(plain, heavy)
+    alike = Lists.of(lists.table.append_column("label_weight", pa.array(np.ones(len(hit)))))
+    assert np.allclose(Folds.of(Training.of(alike), SMALL, seed=1).out_of_fold(25)[25], plain)
+
+
+def snapshot_of(rows: list[dict]) -> SimpleNamespace:
+    """What is asked of the night's `splits`."""
+    whole = [{"timestamp": AS_OF, "rating": None, **row} for row in rows]
+    table = pa.Table.from_pylist(whole, schema=TABLES["splits"].schema)
+    return SimpleNamespace(dataset=lambda: ds.dataset(table))

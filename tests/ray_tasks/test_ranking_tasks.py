@@ -388,6 +388,8 @@ class Diary:
             "score": self.offset,
             "arm": "a",
             "sources": ["ease"],
+            "ranker_rank": 1,
+            "propensity": 1.0,
         }
         return pa.Table.from_pylist([row], schema=TABLES["recommendations"].schema)
 
