@@ -252,11 +252,10 @@ def test_all_boosters_score_the_best_candidates_and_what_is_below_stays_below(mo
 
 
 def test_a_hit_counts_as_much_as_the_log_weighs_it_and_where_it_weighs_nothing_all_is_as_before():
-    lists, targets = taken_by_week_count(30)
+    lists, _ = taken_by_week_count(30)
     hit = lists.column("label") > 0
-    taken = zip(
-        lists.user_ids[lists.user_of[hit]], lists.table["item_id"].filter(pa.array(hit)).to_pylist(), strict=True
-    )
+    items = lists.table["item_id"].filter(pa.array(hit)).to_pylist()
+    taken = zip(lists.user_ids[lists.user_of[hit]], items, strict=True)
     rows = [
         {"user_id": user, "item_id": item, "split": "validation", "weight": 4.0 if number % 2 else 1.0}
         for number, (user, item) in enumerate(taken)
