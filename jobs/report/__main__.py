@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from jobs.report.benchmark import benchmark_view
+from jobs.report.experiment_tracking import track_readouts
 from jobs.report.experiments import experiments_view, off_policy_view
 from jobs.report.history import earlier_nights, read_summaries
 from jobs.report.page import render_page
@@ -34,13 +35,14 @@ def report(task: Task) -> dict[str, Any]:
     records = task_records(config)
     evaluations, costs = reader.rows("evaluations"), reader.rows("generation_costs")
     summary = build_summary(config, records, evaluations, read_counts(reader), newest_manifest(config), costs)
-    samples = read_samples(reader)
+    samples, readouts = read_samples(reader), reader.rows("experiment_readouts")
     summary |= {"report": f"{folder}/report.html", "unreadable_tables": reader.unreadable}
     earlier = earlier_nights(read_summaries(config.lake), config)
     page = render_page(summary, config.model_dump(mode="json"), samples, earlier)
     write_text(summary["report"], page)
     write_text(f"{folder}/summary.json", json.dumps(summary, indent=2))
     summary["mlflow"] = track_night(config, summary, page)
+    track_readouts(config, readouts)
     write_text(f"{folder}/summary.json", json.dumps(summary, indent=2))
     task.counters.update(report=summary["report"], earlier_nights=len(earlier), mlflow=summary["mlflow"])
     return summary

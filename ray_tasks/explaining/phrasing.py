@@ -26,7 +26,9 @@ TITLE, CLAUSE, LONGEST = 60, 120, 400
 
 FREE = rf"[A-Z“][^\"\\{{}}<>\[\]\n]{{9,{LONGEST - 20}}}[.]"
 MAY = "(?:may suit you|may interest you|may be one for you|could be your next choice|is worth a look)"
-PLAIN = "it may suit, interest, please or fit you, could be your next choice, is worth a look since you chose or picked"
+PLAIN = (
+    "it may suit, interest, please or fit you; could be your next choice, worth a look; since, besides, also, picked"
+)
 """Words of an explanation that say nothing about the item by themselves."""
 _QUOTED = re.compile("“([^“”]*)”")
 

@@ -1,13 +1,14 @@
 """The kinds of texts that the model writes: profiles of items and users, and explanations of recommendations."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.explaining import phrasing
 from ray_tasks.profiles import answers, checks, templates
 from ray_tasks.profiles.checks import Grounds, Rejected
+from ray_tasks.text import words
 from schemas.generation_config import Generator as GeneratorConfig
 
 Profile = dict[str, Any]
@@ -15,11 +16,15 @@ Profile = dict[str, Any]
 
 @dataclass(frozen=True)
 class TextKind:
-    """What the model writes from evidence: the form of its answer, and what of an answer is accepted."""
+    """What the model writes from evidence: the form of its answer, and what of an answer is accepted.
+
+    `plain` are words that every answer may have, whatever the evidence: with few of them, one is not like the other.
+    """
 
     name: str
     schema: Callable[[Evidence, GeneratorConfig], str]
     check: Callable[[str, Evidence, Grounds], Profile | Rejected]
+    plain: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     def prompt_version(self, config: GeneratorConfig) -> str:
         """Version of this kind's prompt."""
@@ -89,6 +94,6 @@ def _with_strengths(profile: Profile, figures: Mapping[str, Any]) -> Profile:
 
 ITEM = ProfileKind("item", _item_schema, checks.check_item, templates.item_template, _with_aspects)
 USER = ProfileKind("user", _user_schema, checks.check_user, templates.user_template, _with_strengths)
-EXPLANATION = TextKind("explanation", phrasing.form, phrasing.check)
+EXPLANATION = TextKind("explanation", phrasing.form, phrasing.check, plain=frozenset(words(phrasing.PLAIN)))
 KINDS = {kind.name: kind for kind in (ITEM, USER)}
 WRITTEN: dict[str, TextKind] = {**KINDS, EXPLANATION.name: EXPLANATION}

@@ -39,7 +39,7 @@ class Author:
     def request(self, entity: Entity, attempt: int) -> Request:
         """The first attempt is greedy; the second is sampled with a seed that the entity's key decides."""
         evidence = entity.evidence
-        foreign = (word for word in self.prompt.own_words if word not in evidence.text.lower())
+        foreign = (word for word in self.prompt.own_words - self._kind.plain if word not in evidence.text.lower())
         seed = int(hashlib.sha256(f"{entity.key}-{attempt}".encode()).hexdigest()[:8], 16) if attempt else None
         return Request(
             self.prompt.prompt(evidence),

@@ -36,7 +36,7 @@ TASKS = {
     "embeddings": (["item_embeddings", "user_embeddings"], 47.9, 1_840),
     "candidates": (["candidates"], 33.0, 1_120),
     "ranking": (["recommendations", "offline_rankings"], 18.4, 940),
-    "explanations": (["explanations"], 7.7, 620),
+    "explanations": (["explanations", "taste_summaries", "explanation_rejects"], 7.7, 620),
     "request_recommendations": (["parsed_requests", "request_recommendations"], 6.1, 480),
     "evaluation": (["evaluations"], 29.5, 1_420),
     "experiment_readouts": (["experiment_readouts"], 4.2, 310),
@@ -251,6 +251,7 @@ def user_rows() -> dict[str, list[dict]]:
             for u, items in lists.items()
             for r, i in enumerate(items)
         ],
+        "explanation_rejects": [],
         "taste_summaries": [
             {"user_id": u, "text": f"You often choose what {u} chooses.", "statements": [], "source": "template"}
             for u in lists
@@ -275,7 +276,13 @@ def evaluation_rows(level: float) -> list[dict]:
     sizes = {"all": 140, "warm_users": 96, "new_users": 44, "warm_items": 140, "new_items": 31}
     weights = {"all": 1.0, "warm_users": 1.05, "new_users": 0.9, "warm_items": 1.02, "new_items": 0.12}
     base = {"ndcg@10": level, "recall@20": level * 1.4, "coverage@10": 0.31}
-    return [
+    drawn = {"protocol": "off_policy", "slice": "all", "n_users": 61, "low": 0.043, "high": 0.051}
+    online = [
+        {**drawn, "model": model, "metric": f"click_rate_{name}", "value": 0.047}
+        for model in ("ranker", "challenger")
+        for name in ("logged", "ips", "snips", "dr")
+    ]
+    return online + [
         {
             "model": m,
             "protocol": "time_split",

@@ -92,6 +92,30 @@ def test_mlflow_has_one_run_per_night_with_the_evidence(night):
     assert len(client.search_runs([experiment.experiment_id])) == 2
 
 
+def test_mlflow_has_one_run_per_experiment_whose_lines_grow_by_a_point_a_night(night):
+    from mlflow import MlflowClient
+
+    config, *_ = night
+    client = MlflowClient(tracking_uri=config.mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name("nightrec/made-up/experiments")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.run_name == "diversity"
+    assert run.data.tags["nightrec.verdict.varied"] == "varied is better: CTR +5.1% (1.2 to 9.0)"
+    points = client.get_metric_history(run.info.run_id, "varied.ctr.lift")
+    assert [(point.step, point.value) for point in points] == [(6, 0.051)] * 2
+    assert [artifact.path for artifact in client.list_artifacts(run.info.run_id, "plots")] == ["plots/lifts.png"]
+
+
+def test_the_page_tells_who_wrote_an_explanation_and_what_other_orders_would_earn(night):
+    page = night[2]
+    assert '<p class="why">Because you watched' in page
+    assert '<span class="badge llm">model</span></p>' in page
+    assert "Told to the user" in page
+    assert "By the model: 21 written, 7 reused, 12 over budget; 3,250 of 8,000 tokens; refused: misnamed item 2" in page
+    assert "as the challenger has them" in page
+    assert "0.0430 to 0.0510" in page
+
+
 def test_a_rerun_says_so_and_goes_into_the_same_mlflow_run(tmp_path):
     from mlflow import MlflowClient
 
