@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -124,14 +124,13 @@ def phrased_before(task: Task) -> dict[str, Phrased]:
 def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot, most: int) -> list[Draft]:
     """Drafts of the first places of lists whose arm lets the model phrase, the most telling places first."""
     places = {arm: one.places for arm, one in explainer.settings.items() if one.style == "llm"}
-    wanted = pc.field("rank") <= max(places.values())
-    rows = recommended.dataset().to_table(["user_id", "rank", "arm"], wanted & pc.field("arm").isin(list(places)))
-    rows = rows.filter(pa.array([rank <= places[arm] for rank, arm in zip(*_values(rows, "rank", "arm"), strict=True)]))
+    first = pc.field("rank") <= max(places.values())
+    rows = recommended.dataset().to_table(["user_id", "rank", "arm"], first)
     activity = dict(zip(explainer.view.user_ids.tolist(), explainer.view.history.lengths.tolist(), strict=True))
-    chosen = list(zip(*_values(first_places(rows, activity, most), "user_id", "rank"), strict=True))
-    mine = pc.field("user_id").isin(sorted({user_id for user_id, _ in chosen}))
+    chosen = first_places(rows, places, activity, most)
+    mine = pc.field("user_id").isin(pa.array(sorted({user_id for user_id, _ in chosen}), pa.string()))
     likes = likes_of(profiles.dataset().to_table(["user_id", "likes"], mine))
-    found = explainer.drafts(recommended.dataset().to_table(filter=mine & wanted), likes)
+    found = explainer.drafts(recommended.dataset().to_table(filter=mine & first), likes)
     by_place = {(draft.row["user_id"], draft.row["rank"]): draft for draft in found}
     return [by_place[place] for place in chosen]
 
@@ -160,10 +159,6 @@ def tuned_parameters(task: Task) -> dict[str, Parameters]:
     if "tuned" not in record.get("counters", {}):
         raise LakeError(f"run {task.config.run_id} has no record of task candidates: run it before explanations")
     return cast(dict[str, Parameters], record["counters"]["tuned"])
-
-
-def _values(table: pa.Table, *names: str) -> list[list[Any]]:
-    return [table[name].to_pylist() for name in names]
 
 
 if __name__ == "__main__":

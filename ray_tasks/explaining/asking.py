@@ -5,6 +5,7 @@ Whoever has the same evidence has the same text, tonight and on later nights, an
 the first places of the lists, of the most active users first; where it ends, the template serves.
 """
 
+import heapq
 import json
 import time
 from collections import Counter
@@ -124,12 +125,20 @@ def ask(
     return Asking({**kept, **new}, [a for a in attempts if a["reason"]], counters)
 
 
-def first_places(recommended: pa.Table, activity: Mapping[str, int], most: int) -> pa.Table:
-    """The rows of `recommendations` (user_id, rank) that are asked about, in that order: by rank, then by activity."""
-    users = recommended["user_id"].to_pylist()
-    ordered = recommended.append_column("activity", pa.array([-activity.get(user, 0) for user in users], pa.int64()))
-    order = [("rank", "ascending"), ("activity", "ascending"), ("user_id", "ascending")]
-    return ordered.sort_by(order).slice(0, most).select(["user_id", "rank"])
+def first_places(
+    recommended: pa.Table, places: Mapping[str, int], activity: Mapping[str, int], most: int
+) -> list[tuple[str, int]]:
+    """Users and ranks that are asked about, in that order: first places before second ones, active users before others.
+
+    `recommended` has user_id, rank and arm; `places` tells by arm how many first places the model may phrase.
+    """
+    columns = (recommended[name].to_pylist() for name in ("user_id", "rank", "arm"))
+    wanted = (
+        (rank, -activity.get(user_id, 0), user_id)
+        for user_id, rank, arm in zip(*columns, strict=True)
+        if rank <= places.get(arm, 0)
+    )
+    return [(user_id, rank) for rank, _, user_id in heapq.nsmallest(most, wanted)]
 
 
 def _phrased(outcome: Outcome, night: date) -> Phrased:

@@ -60,10 +60,12 @@ class Texts:
 
     def _origin(self, draft: Draft, settings: Explanations) -> dict[str, Any]:
         """What differs where the model was, or could have been, asked."""
-        if self.author is None or settings.style == "template":
+        if settings.style == "template":
             return {"reason": "style"}
         if draft.row["rank"] > settings.places:
             return {"reason": "later_place"}
+        if self.author is None:
+            return {"reason": "over_budget"}
         entity = self.author.entity(draft)
         if not entity.evidence.enough:
             return {"reason": "too_little_evidence"}

@@ -202,9 +202,12 @@ def test_rows_say_who_wrote_them_and_why_it_was_not_the_model(author, tmp_path):
 
 
 def test_first_places_come_before_second_ones_and_active_users_before_others():
-    rows = pa.table({"user_id": ["a", "a", "b", "b", "c"], "rank": [1, 2, 1, 2, 1]})
-    chosen = first_places(rows, {"a": 1, "b": 5, "c": 5}, 4).to_pylist()
-    assert [(row["user_id"], row["rank"]) for row in chosen] == [("b", 1), ("c", 1), ("a", 1), ("b", 2)]
+    users, ranks, arms = ["a", "a", "b", "b", "c", "d"], [1, 2, 1, 2, 1, 1], ["x", "x", "x", "x", "y", "z"]
+    rows = pa.table({"user_id": users, "rank": ranks, "arm": arms})
+    chosen = first_places(rows, {"x": 2, "y": 1}, {"a": 1, "b": 5, "c": 5, "d": 9}, 4)
+    assert chosen == [("b", 1), ("c", 1), ("a", 1), ("b", 2)]
+    assert first_places(rows, {"x": 1}, {}, 9) == [("a", 1), ("b", 1)]
+    assert first_places(rows, {"x": 1}, {}, 0) == []
 
 
 def test_no_asking_reaches_further_than_the_least_that_an_answer_takes():
