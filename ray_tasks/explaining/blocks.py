@@ -60,17 +60,13 @@ class Texts:
 
     def _origin(self, draft: Draft, settings: Explanations) -> dict[str, Any]:
         """What differs where the model was, or could have been, asked."""
-        if settings.style == "template":
-            return {"reason": "style"}
-        if draft.row["rank"] > settings.places:
-            return {"reason": "later_place"}
-        if self.author is None:
-            return {"reason": "over_budget"}
-        entity = self.author.entity(draft)
-        if not entity.evidence.enough:
+        if settings.style == "template" or draft.row["rank"] > settings.places:
+            return {"reason": "style" if settings.style == "template" else "later_place"}
+        entity = self.author.entity(draft) if self.author else None
+        if entity and not entity.evidence.enough:
             return {"reason": "too_little_evidence"}
-        found = self.phrased.get(entity.key)
-        if found is None:
+        found = self.phrased.get(entity.key) if entity else None
+        if found is None or entity is None or self.author is None:
             return {"reason": "over_budget"}
         config = self.author.config
         told = {
