@@ -20,7 +20,7 @@ from ray_tasks.explaining.statements import Usual
 from ray_tasks.explaining.wording import PERSONAL, Popularity
 from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.user_blocks import write_stage
-from ray_tasks.interactions.windows import read_log, window
+from ray_tasks.interactions.windows import Window, read_log, window
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
@@ -49,7 +49,9 @@ def main() -> None:
         if repeated(task, None if task.config.explanation_tokens else ""):
             return
         recommended, profiles = task.read("recommendations"), task.read("user_profiles")
-        explainer = prepare(task, recommended)
+        events = read_log(task)
+        view = window(events, "serving", served_users(task, events))
+        explainer = prepare(task, view, pc.unique(recommended.read(["arm"])["arm"]).to_pylist())
         known = phrased_before(task)
         author = author_of(task.config, explainer.settings, known)
         asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {})
@@ -66,11 +68,9 @@ def main() -> None:
             task.publish(stage)
 
 
-def prepare(task: Task, recommended: Snapshot) -> Explainer:
-    """Fit the personal sources on everything before as_of, with the parameters that `candidates` tuned."""
-    known, settings = read_log(task), task.config.candidates
-    view = window(known, "serving", served_users(task, known))
-    factory = SourceFactory(view.log, read_texts(task), settings, task.config.seed)
+def prepare(task: Task, view: Window, arms: Iterable[str]) -> Explainer:
+    """Fit the personal sources on what a window knows, with the parameters that `candidates` tuned."""
+    factory = SourceFactory(view.log, read_texts(task), task.config.candidates, task.config.seed)
     tuned = tuned_parameters(task)
     personal = {name: factory.fit(name, values) for name, values in tuned.items() if name in PERSONAL}
     days = tuned["popularity"]["days"]
@@ -84,7 +84,7 @@ def prepare(task: Task, recommended: Snapshot) -> Explainer:
         Usual.of(items),
         counts(view.log, days).astype(np.int64),
         Popularity(days, until),
-        settings_of_arms(task.config, pc.unique(recommended.read(["arm"])["arm"]).to_pylist()),
+        settings_of_arms(task.config, arms),
     )
 
 

@@ -3,13 +3,15 @@
 Grounded: every published text against a checker that shares no code with the night's own. Faithful: without the history
 items that an explanation cites, the item's score must fall more than without as many others, drawn at random (erasure,
 as in DeYoung et al. 2020, ERASER); the night's own sources and ranker score the histories. The language model and the
-template are told apart. Figures go to build/bench/explanations-<source>.json.
+template are told apart. Where users review, what they later write of an item is held against its explanation. Figures
+go to build/bench/explanations-<source>.json.
 """
 
 import argparse
 import json
 import logging
 import re
+import shutil
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from later_reviews import later_reviews
 
 from dag_run import HOME, last_night, prepare
 from explanation_checker import QUOTATION, check, words
@@ -54,6 +57,8 @@ def main() -> int:
     if frozen is None:
         return 1
     config = load_config(frozen)
+    folder = HOME / "build" / "bench" / "explanations"
+    shutil.rmtree(folder, ignore_errors=True)
     rows = Lake(config.lake).snapshot("explanations", config.night).read().to_pylist()
     checked = check(config.lake, config.night)
     figures = {
@@ -67,12 +72,14 @@ def main() -> int:
         "users_with_evidence": len({row["user_id"] for row in rows if row["evidence"]}),
         "texts": {source: texts_of([r for r in rows if r["source"] == source]) for source in ("llm", "template")},
         "faithfulness": faithfulness(task_of(config), rows, given.sample),
+        "later_reviews": later_reviews(task_of(config), given.sample, folder / "later-reviews"),
         **measurement(frozen, HOME),
     }
     path = HOME / "build" / "bench" / f"explanations-{config.source.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     shown = ("explanations", "by_source", "ungrounded", "users", "users_with_evidence", "texts", "faithfulness")
+    shown = (*shown, "later_reviews")
     print(json.dumps({name: figures[name] for name in shown}, indent=2, ensure_ascii=False))
     return int(bool(figures["ungrounded"]))
 
