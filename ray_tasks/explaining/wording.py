@@ -18,14 +18,14 @@ PERSONAL = {
 """What the sources that can name history items say of them."""
 CLAUSES = {
     "ease": "people who chose {these} often choose this too",
-    "item_item": "they are often chosen by the same people",
+    "item_item": "this is often chosen by the same people",
     "transitions": "people often choose this soon after {these}",
-    "text": "their descriptions are close to each other",
-    "profiles": "what they are, and for whom, is close to each other",
-    "words": "their descriptions share telling words",
+    "text": "the descriptions are close to each other",
+    "profiles": "what this is, and for whom, is close to {these}",
+    "words": "the descriptions share telling words",
     "ease_text": "people who chose {these}, or something like it, choose this",
 }
-"""The same after the titles, where `they` and `their` mean the item and these."""
+"""The same after the titles, where `this` is the item."""
 WHOLE_HISTORY = "Because of {titles} in your history."
 NEW = {
     "stated": "It is among what comes closest to what you said you like.",
@@ -69,7 +69,7 @@ def popular_and_fitting(recent_count: int, window: Popularity, titles: Sequence[
 
 def shared(names: Sequence[str]) -> tuple[str, str]:
     """Sentence and clause: categories that the item has in common with the titles before it."""
-    return f"In common: {joined(names)}.", f"they have {joined(names)} in common"
+    return f"In common: {joined(names)}.", f"in common {'is' if len(names) == 1 else 'are'} {joined(names)}"
 
 
 def often_chosen(theme: str) -> tuple[str, str]:

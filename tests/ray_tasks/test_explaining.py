@@ -47,9 +47,9 @@ def test_the_prompt_tells_the_item_what_was_chosen_and_what_can_be_said():
         "Movie: Glory (1989)",
         "Chosen: “Patton (1970)” and “Platoon”",
         "Because: people who chose them often choose this too",
-        "Also: 12 of 15 reviews that speak of its story praise it; they have War in common",
+        "Also: 12 of 15 reviews that speak of its story praise it; in common is War",
     )
-    assert PROMPT.prompt(evidence_of()).endswith("in common\nExplanation:")
+    assert PROMPT.prompt(evidence_of()).endswith("in common is War\nExplanation:")
 
 
 def test_the_prompts_own_examples_keep_to_the_form_and_to_the_checks():
