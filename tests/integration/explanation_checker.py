@@ -25,7 +25,7 @@ GLUE = frozenset(
         have his her history if in is it its like look may might more next of often on one or over people picked
         since so soon that the their them they this to too up with worth would you your yours interest interests
         suit suits popular time something fits fit whole goes common closest comes among what said begin new here
-        who such
+        who such each other
         """,
     )
 )
@@ -62,8 +62,8 @@ def problems(row: Mapping[str, Any], titles: Mapping[str, str], history: Iterabl
     if row["source"] == "llm" and not any(same_title(q, titles[row["item_id"]]) for q in quotations):
         found.append("the item is not named")
     rest = QUOTATION.sub(" ", row["text"])
-    said = {word for one in row["statements"] for word in words(QUOTATION.sub(" ", one["text"]))}
-    strange = [word for word in words(rest) if word not in said and word not in GLUE]
+    said = {word.rstrip("s") for one in row["statements"] for word in words(QUOTATION.sub(" ", one["text"]))}
+    strange = [word for word in words(rest) if word.rstrip("s") not in said and word not in GLUE]
     if strange:
         found.append(f"words outside the statements: {strange}")
     return found

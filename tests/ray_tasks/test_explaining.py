@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from explanation_checker import problems
 from ray_tasks.explaining import asking
 from ray_tasks.explaining.asking import Author, Phrased, ask, first_places
 from ray_tasks.explaining.blocks import Texts
 from ray_tasks.explaining.drafts import Draft
 from ray_tasks.explaining.phrasing import check, form, problem, told
-from ray_tasks.explaining.statements import Item, Like, Usual, statements
+from ray_tasks.explaining.statements import Item, Like, Usual, statements, text_of
 from ray_tasks.explaining.wording import PERSONAL, Popularity
 from ray_tasks.generation.constraint import grammar
 from ray_tasks.generation.fake import FakeGenerator
@@ -208,6 +209,49 @@ def test_first_places_come_before_second_ones_and_active_users_before_others():
     assert chosen == [("b", 1), ("c", 1), ("a", 1), ("b", 2)]
     assert first_places(rows, {"x": 1}, {}, 9) == [("a", 1), ("b", 1)]
     assert first_places(rows, {"x": 1}, {}, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({}, None),
+        ({"text": "Because of “Patton (1970)” and “Alien” in your history."}, "title outside the evidence: Alien"),
+        ({"text": "Because of “Platoon” in your history. 14 of 15 reviews praise it."}, "words outside the statements"),
+        ({"text": "Because of “Platoon”, which every veteran loves."}, "words outside the statements"),
+        ({"text": "Worth a look since you chose “Platoon”.", "source": "llm"}, "the item is not named"),
+        ({"evidence": [{"item_id": "77"}]}, "history items of somebody else: ['77']"),
+    ],
+)
+def test_the_independent_checker_finds_what_is_planted(changes, finding):
+    said = statements(["ease"], GLORY, PATTON, {}, Usual.of({"1": GLORY}), 3, WEEK)
+    row = {
+        "item_id": "1",
+        "text": text_of(said),
+        "statements": [one.row() for one in said],
+        "evidence": [{"item_id": item_id} for item_id in PATTON],
+        "source": "template",
+    }
+    titles_ = {"1": GLORY.title, "77": "Alien", **{item_id: item.title for item_id, item in PATTON.items()}}
+    found = problems({**row, **changes}, titles_, PATTON)
+    assert bool(found) == (finding is not None)
+    assert finding is None or any(finding in one for one in found)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(sorted(PERSONAL)), st.integers(1, 3), st.data())
+def test_the_independent_checker_agrees_with_texts_of_the_closed_form(source, length, data):
+    cited = dict(list({**PATTON, "5": Item("Heat, The (1995)", ("War",))}.items())[:length])
+    said = statements([source], GLORY, cited, {"war": Like(0.5, ("7",))}, Usual.of({"1": GLORY}), 3, WEEK)
+    evidence = told(GLORY, said, cited, "movie")
+    row = {
+        "item_id": "1",
+        "text": data.draw(st.from_regex(pattern(evidence), fullmatch=True)),
+        "statements": [one.row() for one in said],
+        "evidence": [{"item_id": item_id} for item_id in cited],
+        "source": "llm",
+    }
+    titles_ = {"1": GLORY.title, **{item_id: item.title for item_id, item in cited.items()}}
+    assert problems(row, titles_, [*cited, "7"]) == []
 
 
 def test_no_asking_reaches_further_than_the_least_that_an_answer_takes():
