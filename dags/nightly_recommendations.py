@@ -9,9 +9,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from dags.assets import asset, attach_metadata
 from dags.failures import explain_failure
+from dags.night_doc import DAG_DOC
 from dags.operators import RayTaskOperator, SparkTaskOperator
 from dags.params import night_params
-from dags.steps import DAG_DOC, STEPS
+from dags.steps import STEPS
 
 CONFIG = "{{ ti.xcom_pull(task_ids='freeze_config') }}"
 

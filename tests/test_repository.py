@@ -81,7 +81,16 @@ def test_one_users_recommendations_are_found_as_shown(tmp_path, monkeypatch, cap
 
 
 def explained(user: str, rank: int, item: str, text: str) -> dict:
-    return {"user_id": user, "rank": rank, "item_id": item, "text": text, "source": "template", "evidence": []}
+    about = {"arm": "default", "source": "template", "statements": [], "evidence": []}
+    return {
+        "user_id": user,
+        "rank": rank,
+        "item_id": item,
+        "text": text,
+        "prompt_tokens": 0,
+        "output_tokens": 0,
+        **about,
+    }
 
 
 def item(item_id: str, title: str) -> dict:

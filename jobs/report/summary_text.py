@@ -50,7 +50,7 @@ def model_order(models: Sequence[str]) -> list[str]:
 
 def _head(summary: Summary) -> list[str]:
     title = f"NIGHTREC  {summary['source']}  night of {summary['run_date']}"
-    lines = ["=" * WIDTH, f"{title}{summary['status'].upper():>{max(2, WIDTH - len(title))}}", "=" * WIDTH]
+    lines = [f"{title}{summary['status'].upper():>{max(2, WIDTH - len(title))}}", "=" * WIDTH]
     lines.append(f"run {summary['run_id']}   config {summary['config_hash'][:10]}   code {summary['code_version']}")
     count = sum(name != "runs" for name in summary["tables"])
     written = sum(p["written"] for p in summary["profiles"].values())

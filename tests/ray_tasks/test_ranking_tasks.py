@@ -90,8 +90,8 @@ def tables(config, gender: str = "F") -> dict[str, list[dict]]:
         "splits": [row | {"weight": 1.0} for row in splits_table(happened).to_pylist()],
         "item_factors": [],
         "vocabularies": [],
-        "item_profiles": [],
-        "user_profiles": [],
+        "item_profiles": [filled("item_profiles", item_id=i, as_of=config.as_of) for i in items],
+        "user_profiles": [filled("user_profiles", user_id=user_id(n), as_of=config.as_of) for n in range(USERS)],
         "feedback": [],
         "items": [{"item_id": i, "title": text[i], "categories": [], "texts": []} for i in items],
         "user_histories": [history(user, happened, config.as_of) for user in range(USERS)],
@@ -121,6 +121,13 @@ def tables(config, gender: str = "F") -> dict[str, list[dict]]:
             for n, i in enumerate(items)
         ],
     }
+
+
+def filled(table: str, **known) -> dict:
+    """A row of a table of profiles that a template wrote: nothing in it but what is known."""
+    empty = {pa.string(): "x", pa.float64(): 0.5, pa.int64(): 0}
+    row = {c.name: None if c.nullable else empty.get(c.type, []) for c in TABLES[table].columns}
+    return {**row, "source": "template", "reason": "over_budget", **known}
 
 
 def history(user: int, happened: list[Event], as_of) -> dict:

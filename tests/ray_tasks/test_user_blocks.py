@@ -80,6 +80,7 @@ def test_a_key_holds_whatever_decides_the_rows(monkeypatch):
 def test_only_what_the_table_does_not_hold_is_left_to_take_over(tmp_path):
     lake, night = Lake(str(tmp_path / "lake")), date(2026, 11, 22)
     row = {"user_id": "u", "rank": 1, "item_id": "i", "score": 1.0, "arm": "a", "sources": ["ease"]}
+    row |= {"ranker_rank": 1, "propensity": 1.0}
     rows = pa.Table.from_pylist([row], schema=TABLES["recommendations"].schema)
     stages = []
     for attempt in ("run-1", "run-2"):
