@@ -127,12 +127,12 @@ def with_new_items(lists: Lists, scores: Floats, rows: Ints, rank: Ints, k: int,
     is_held[rows[rank <= k - explore]] = True
     added = order[~is_held[order]]
     rest = rows[~np.isin(rows, added)]
-    kept = rest[_numbers(user[rest]) <= (k - np.bincount(user[added], minlength=len(lists)))[user[rest]]]
+    kept = rest[numbers_within(user[rest]) <= (k - np.bincount(user[added], minlength=len(lists)))[user[rest]]]
     together = np.concatenate([kept, added])
     together = together[np.argsort(user[together], kind="stable")]
-    return together, _numbers(user[together])
+    return together, numbers_within(user[together])
 
 
-def _numbers(sorted_users: Ints) -> Ints:
-    """1, 2, ... within each user."""
+def numbers_within(sorted_users: Ints) -> Ints:
+    """1, 2, ... within each user, from users that are sorted."""
     return np.arange(len(sorted_users)) - np.searchsorted(sorted_users, sorted_users) + 1

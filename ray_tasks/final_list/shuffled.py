@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_tasks.final_list.build import numbers_within
 from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.user_blocks import Blocks
 from ray_tasks.ranker.candidate_files import CandidateFiles
@@ -110,8 +111,7 @@ def ranks_within(users: NDArray[np.object_], values: NDArray[np.float64]) -> Int
     number = np.unique(users, return_inverse=True)[1]
     order = np.lexsort((np.arange(len(values)), values, number))
     ranks = np.empty(len(order), dtype=np.int64)
-    ordered = number[order]
-    ranks[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered) + 1
+    ranks[order] = numbers_within(number[order])
     return ranks
 
 
