@@ -5,6 +5,7 @@ where another order has the item stand for that order (Li et al. 2011, replay on
 2018). `ranker` is the lists' own order, `challenger` that of the rankers that the nights' elections kept from serving.
 """
 
+import logging
 from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import reduce
@@ -12,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 from sklearn.isotonic import IsotonicRegression
 
 from jobs.experiments.off_policy import Shown, estimates
 from jobs.frames import read_table
+from schemas.errors import LakeError
 from schemas.lake import Lake, Snapshot
 from schemas.manifest import read_manifest
 from schemas.night import Task
+
+log = logging.getLogger("nightrec.drawn_lists")
 
 DAYS = 28
 """How far back drawn lists are looked at."""
@@ -73,12 +78,23 @@ def examination(places: pd.DataFrame) -> dict[int, float]:
 
 
 def earlier_lists(lake: Lake, night: date) -> Iterator[Snapshot]:
-    """Published `recommendations` of the nights before one, the oldest first."""
+    """Published `recommendations` of the nights before one that hold drawn lists, the oldest first.
+
+    What lies too far back to be read any more is passed over with a warning: it is needed for no list of tonight.
+    """
     runs = lake.open("runs")
     nights = sorted(date.fromisoformat(part["run_date"]) for part in runs.partitions()) if runs else []
     for one in nights:
-        if night - timedelta(days=DAYS) <= one < night:
-            yield lake.snapshot("recommendations", one, read_manifest(lake.root, one).versions["recommendations"])
+        if not night - timedelta(days=DAYS) <= one < night:
+            continue
+        try:
+            snapshot = lake.snapshot("recommendations", one, read_manifest(lake.root, one).versions["recommendations"])
+            drawn = snapshot.dataset().count_rows(filter=pc.field("propensity") < 1)
+        except (FileNotFoundError, LakeError) as gone:
+            log.warning("lists of night %s tell nothing of places, they cannot be read: %s", one, gone)
+            continue
+        if drawn:
+            yield snapshot
 
 
 def seen(drawn: DataFrame, feedback: DataFrame) -> DataFrame:
@@ -126,6 +142,6 @@ def estimated(places: pd.DataFrame, model: str, column: str) -> Iterator[dict[st
 
 
 def _drawn(spark: SparkSession, snapshot: Snapshot) -> DataFrame:
-    """The rows of drawn lists of one night. Lists of nights before there was such a column have none."""
+    """The rows of drawn lists of one night."""
     rows = read_table(spark, snapshot).where(F.col("propensity") < 1)
     return rows.withColumn("day", F.lit(snapshot.run_date)).select(*KEYS, "propensity", *ORDERS.values())

@@ -18,7 +18,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it F
 
 from jobs.experiments.evidence import Evidence, add, evidence
-from jobs.experiments.readout import Row, judge
+from jobs.experiments.readout import judge
+from jobs.experiments.row import Row
 from jobs.frames import input_bytes, read_table
 from jobs.session import fit_shuffles, spark_session
 from schemas.experiments import Experiment, Experiments

@@ -27,7 +27,8 @@ from jobs.experiments.cuped import adjust, lift
 from jobs.experiments.evidence import Evidence
 from jobs.experiments.metrics import METRICS, log_ratios, sums
 from jobs.experiments.power import planned
-from jobs.experiments.readout import Row, judge
+from jobs.experiments.readout import judge
+from jobs.experiments.row import Row
 from measurement import circumstances
 from schemas.experiments import Arm, Experiment
 

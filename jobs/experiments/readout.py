@@ -1,9 +1,8 @@
 """The readout of an experiment: what each arm did to each metric, and what can be concluded tonight."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,43 +13,13 @@ from jobs.experiments.cuped import Lift, lift
 from jobs.experiments.evidence import Evidence, evidence
 from jobs.experiments.metrics import METRICS
 from jobs.experiments.power import outlook
+from jobs.experiments.row import Role, Row
 from jobs.experiments.sequential import NightlyTest
 from jobs.experiments.verdict import verdict
 from schemas.experiments import Experiment
 
-Role = Literal["primary", "guardrail", "secondary"]
 Pair = tuple[str, str]
 """Arm and metric."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm and one metric.
-
-    `value` is the arm's own, as counted. `lift` is relative to the control's and adjusted for the users' past
-    (`variance_ratio`: how much of its variance that left); `low` and `high` hold for all nights and all metrics of the
-    same role at once. All of these are None where there is too little data, and for the control. `p_value` holds for
-    all nights, `p_adjusted` for all metrics too. `detectable` is what the planned end will find at this traffic.
-    `decision` never goes back; `decided` is the day that it rests on.
-    """
-
-    experiment: str
-    arm: str
-    metric: str
-    role: Role
-    days: int
-    users: int
-    value: float | None
-    lift: float | None = None
-    low: float | None = None
-    high: float | None = None
-    variance_ratio: float | None = None
-    p_value: float = 1.0
-    p_adjusted: float = 1.0
-    detectable: float | None = None
-    decision: Literal["better", "worse", "none"] = "none"
-    decided: date | None = None
-    verdict: str = ""
 
 
 def readout(experiment: Experiment, counts: pd.DataFrame, as_of: date) -> list[Row]:

@@ -1,17 +1,14 @@
 """One sentence that says what a readout means."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from jobs.experiments.metrics import METRICS
 from jobs.experiments.ratio_mismatch import ALARM
+from jobs.experiments.row import Row
 from schemas.experiments import Experiment
 
-if TYPE_CHECKING:
-    from jobs.experiments.readout import Row
 
-
-def verdict(experiment: Experiment, rows: Sequence["Row"], mismatch: float) -> str:
+def verdict(experiment: Experiment, rows: Sequence[Row], mismatch: float) -> str:
     """Of an arm's rows, and the p-value of the ratio of users: what matters most, first."""
     primary = next(row for row in rows if row.role == "primary")
     broken = [row for row in rows if row.role == "guardrail" and row.decision == "worse"]
@@ -27,7 +24,7 @@ def verdict(experiment: Experiment, rows: Sequence["Row"], mismatch: float) -> s
     return _undecided(experiment, primary)
 
 
-def _undecided(experiment: Experiment, primary: "Row") -> str:
+def _undecided(experiment: Experiment, primary: Row) -> str:
     left = experiment.nights - primary.days
     nights = f"no decision yet: {left} more night{'' if left == 1 else 's'}"
     if primary.lift is None:
@@ -37,11 +34,11 @@ def _undecided(experiment: Experiment, primary: "Row") -> str:
     return f"{nights}, but this traffic finds {primary.detectable:.1%} at best, not {experiment.minimum_effect:.1%}"
 
 
-def _beside(row: "Row") -> str:
+def _beside(row: Row) -> str:
     return f"; {_figure(row)}" if row.lift is not None else ""
 
 
-def _figure(row: "Row") -> str:
+def _figure(row: Row) -> str:
     """`CTR +5.1% (2.0 to 8.3)`."""
     assert row.lift is not None
     assert row.low is not None

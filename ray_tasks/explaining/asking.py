@@ -29,6 +29,8 @@ from schemas.generation_config import Generator
 
 LEAST = 64
 """Tokens that a prompt and its answer take at least: no budget reaches further than so many for each."""
+FEWEST = 4
+"""Texts that are still asked for with what short answers have left of the budget."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def ask(
         return answers(spool, asked, EXPLANATION, author.config, words, spare_each)
 
     started = time.monotonic()
-    left, size = budget - sum(spent.values()), author.config.batch_size
-    plan, outcomes = carried_out(plan, left, cost, answer, least=size)
+    left = budget - sum(spent.values())
+    plan, outcomes = carried_out(plan, left, cost, answer, least=FEWEST)
     seconds = round(time.monotonic() - started, 1) if outcomes else 0.0
     keys = {entity.entity_id: entity.key for entity in plan.asked}
     new = {keys[entity_id]: _phrased(outcome, night) for entity_id, outcome in outcomes.items()}

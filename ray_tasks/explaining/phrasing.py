@@ -42,20 +42,22 @@ class Explanation(Answer):
 def told(item: Item, said: Sequence[Statement], cited: Mapping[str, Item], kind: str) -> Evidence:
     """What the prompt tells of a recommendation: the item, the history items that speak for it, and the clauses.
 
-    `said` are its statements, what put it on the list first. Not `enough` where the first is no clause about history
+    `said` are its statements, what put it on the list first. Not `enough` where none of those is a clause about history
     items, or where a title speaks to a model instead of naming something: then the template serves.
     """
-    first, *others = said
-    titles = {item_id: _plain(one.title) for item_id, one in cited.items() if item_id in first.item_ids}
+    personal = next((one for one in said if one.kind == "chosen"), said[0])
+    titles = {item_id: _plain(one.title) for item_id, one in cited.items() if item_id in personal.item_ids}
     chosen = [Piece("chosen", title, item_id) for item_id, title in titles.items()]
-    further = [clause for one in others if (clause := as_data(one.clause, CLAUSE))]
-    pieces = [*chosen, Piece("because", as_data(first.clause, CLAUSE)), *(Piece("also", one) for one in further)]
+    because = Piece("because", as_data(personal.clause, CLAUSE))
+    others = [(one.kind, as_data(one.clause, CLAUSE)) for one in said if one is not personal]
+    further = [Piece("popular" if kind == "popular" else "also", clause) for kind, clause in others if clause]
+    pieces = [*chosen, because, *further]
     title = _plain(item.title)
     lines = [
         f"{as_data(kind, 30).capitalize() or 'Item'}: {title}",
         f"Chosen: {joined([_marked(piece.text) for piece in chosen])}",
-        f"Because: {pieces[len(chosen)].text}",
-        *([f"Also: {'; '.join(further)}"] if further else []),
+        f"Because: {because.text}",
+        *([f"Also: {'; '.join(piece.text for piece in further)}"] if further else []),
     ]
     fit = all(one and not is_order(one) for one in (title, *titles.values()))
     return Evidence(
@@ -63,7 +65,7 @@ def told(item: Item, said: Sequence[Statement], cited: Mapping[str, Item], kind:
         title=title,
         lines=tuple(lines),
         pieces=tuple(pieces),
-        enough=bool(chosen) and bool(first.clause) and fit,
+        enough=bool(chosen) and bool(personal.clause) and fit,
     )
 
 
@@ -74,11 +76,16 @@ def form(evidence: Evidence, config: GeneratorConfig) -> str:
 
 
 def _closed(evidence: Evidence) -> str:
-    """`“Glory” may suit you, since you chose “Patton”: people who chose it often choose this too. Besides, ...`"""
-    titles, because, clauses = _parts(evidence)
+    """`“Glory” may suit you, since you chose “Patton”: people who chose it often choose this too. Besides, ...`
+
+    That many take the item is left out of no text, where it is what put the item on the list.
+    """
+    titles, because, popular, also = _parts(evidence)
     chosen = one_of([joined([_marked(title) for title in titles])])
     lead = f"{one_of([_marked(evidence.title)])} {MAY}, (?:since|because|as) you (?:chose|picked) {chosen}"
-    orders = [*clauses, *(f"{a}, and {b}" for a in clauses for b in clauses if a != b)]
+    clauses = [*popular, *also]
+    pairs = ((a, b) for a in clauses for b in clauses if a != b)
+    orders = [*(popular or also), *(f"{a}, and {b}" for a, b in pairs if not popular or popular[0] in (a, b))]
     more = f" (?:Besides|Also), {one_of(orders)}[.]" if orders else ""
     return f"{lead}: {one_of([because])}[.]{more}"
 
@@ -95,7 +102,7 @@ def check(text: str, evidence: Evidence, grounds: Grounds) -> dict[str, Any] | R
 
 def problem(said: str, evidence: Evidence, grounds: Grounds) -> str | None:
     """What is wrong with a text, in one term; None where it may be published."""
-    titles, because, clauses = _parts(evidence)
+    titles, because, popular, also = _parts(evidence)
     named = _QUOTED.findall(said)
     if evidence.title not in named:
         return "misnamed_item"
@@ -103,7 +110,7 @@ def problem(said: str, evidence: Evidence, grounds: Grounds) -> str | None:
         return "ungrounded_title"
     # What is left is the model's own: the clauses are true as they stand.
     own = _QUOTED.sub("it", said)
-    for clause in (because, *clauses):
+    for clause in (because, *popular, *also):
         own = own.replace(clause, "")
     if any(code not in evidence.text for code in CODE.findall(own)):
         return "code"
@@ -114,10 +121,11 @@ def problem(said: str, evidence: Evidence, grounds: Grounds) -> str | None:
     return grounding.invention(own, f"{evidence.text}\n{PLAIN}", grounds.words)
 
 
-def _parts(evidence: Evidence) -> tuple[list[str], str, list[str]]:
-    """Titles of the history items, the clause about them, and what else can be said."""
-    by_role = {role: [p.text for p in evidence.pieces if p.role == role] for role in ("chosen", "because", "also")}
-    return by_role["chosen"], "".join(by_role["because"]), by_role["also"]
+def _parts(evidence: Evidence) -> tuple[list[str], str, list[str], list[str]]:
+    """Titles of the history items, the clause about them, that many take the item, and what else can be said."""
+    roles = ("chosen", "because", "popular", "also")
+    chosen, because, popular, also = ([p.text for p in evidence.pieces if p.role == role] for role in roles)
+    return chosen, "".join(because), popular, also
 
 
 def _marked(title: str) -> str:

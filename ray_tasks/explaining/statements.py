@@ -1,8 +1,8 @@
 """What is true of a recommendation: statements that name what they rest on, the most telling first.
 
-The first says what put the item on the list: the source without which its score would lose most, and the history items
-that made that source say so. The others are what item and user have in common by their profiles, and what reviews
-praise. A text, by template or by the language model, is made of these and of nothing else: what is ranked instead of
+The first ones say what put the item on the list: that many take it, where the source without which its score would lose
+most says so, and the history items that made a personal source propose it. The others are what item and user have in
+common by their profiles, and what reviews praise. A text, by template or by the language model, is made of these and of nothing else: what is ranked instead of
 generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate, arXiv 2604.03724).
 """
 
@@ -38,9 +38,9 @@ class Item:
 class Statement:
     """One thing that is true of an item for a user.
 
-    `kind`: `chosen`, `popular`, `new` or `whole` for what put it on the list; `shared`, `taste` or `praise` for what
+    `kind`: `popular`, `chosen`, `new` or `whole` for what put it on the list; `shared`, `taste` or `praise` for what
     else speaks for it. `clause` says the same within a sentence, after the history items; empty where it cannot.
-    `item_ids` are history items that carry it; `weight` in [0, 1] is how much it tells, 1 for the first.
+    `item_ids` are history items that carry it; `weight` in [0, 1] is how much it tells, 1 for what put it there.
     """
 
     kind: str
@@ -97,20 +97,22 @@ def statements(
     tastes = {theme: like for theme, like in likes.items() if theme.lower() not in map(str.lower, names)}
     further = [*_shared(item, names, tuple(cited), usual), *_tastes(item, tastes, usual), *_praise(item)]
     ordered = sorted(further, key=lambda one: (-one.weight, one.sentence))
-    return [_first(sources, cited, recent_count, popularity), *_one_of_each(ordered)]
+    return [*_reasons(sources, cited, recent_count, popularity), *_one_of_each(ordered)]
 
 
-def _first(sources: Sequence[str], cited: Mapping[str, Item], recent_count: int, popularity: Popularity) -> Statement:
-    titles, item_ids = [quoted(one.title) for one in cited.values()], tuple(cited)
+def _reasons(
+    sources: Sequence[str], cited: Mapping[str, Item], recent_count: int, popularity: Popularity
+) -> list[Statement]:
+    """What put an item on the list of a user with a history."""
+    asked = sources[:1] if cited else sources
+    said = [wording.everybody(source, recent_count, popularity) for source in asked if source in wording.EVERYBODY]
+    popular = [Statement("popular", *one) for one in said[:1]]
     if not cited:
-        if "popularity" in sources:
-            return Statement("popular", wording.popular(recent_count, popularity), "")
-        return Statement("whole", wording.NEW["newcomers"] if sources[0] == "newcomers" else wording.FITS, "")
+        return popular or [Statement("whole", wording.FITS, "")]
+    titles = [quoted(one.title) for one in cited.values()]
     source = next((one for one in sources if one in PERSONAL), None)
-    clause = wording.clause_of(source, titles)
-    if sources[0] == "popularity":
-        return Statement("popular", wording.popular_and_fitting(recent_count, popularity, titles), clause, item_ids)
-    return Statement("chosen", wording.because(source, titles), clause, item_ids)
+    sentence = wording.also_fitting(titles) if popular else wording.because(source, titles)
+    return [*popular, Statement("chosen", sentence, wording.clause_of(source, titles), tuple(cited))]
 
 
 def _shared(item: Item, names: Sequence[str], item_ids: tuple[str, ...], usual: Usual) -> list[Statement]:

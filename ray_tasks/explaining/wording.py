@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from ray_tasks.text import natural_title
+
 TITLE_LENGTH = 80
 QUOTES = str.maketrans("“”„‟", "''''")
 PERSONAL = {
@@ -11,7 +13,7 @@ PERSONAL = {
     "item_item": "Because of {titles} in your history: often chosen by the same people.",
     "transitions": "Because of {titles} in your history: people often choose this soon after {these}.",
     "text": "Because its description is close to {titles} in your history.",
-    "profiles": "Because what it is, and for whom, is close to {titles} in your history.",
+    "profiles": "Because it is of a kind with {titles} in your history.",
     "words": "Because its description shares telling words with {titles} in your history.",
     "ease_text": "Because of {titles} in your history: people who chose {these}, or something like it, choose this.",
 }
@@ -21,7 +23,7 @@ CLAUSES = {
     "item_item": "this is often chosen by the same people",
     "transitions": "people often choose this soon after {these}",
     "text": "the descriptions are close to each other",
-    "profiles": "what this is, and for whom, is close to {these}",
+    "profiles": "they are of a kind",
     "words": "the descriptions share telling words",
     "ease_text": "people who chose {these}, or something like it, choose this",
 }
@@ -31,9 +33,15 @@ NEW = {
     "stated": "It is among what comes closest to what you said you like.",
     "newcomers": "Popular with people who are new here.",
 }
+EVERYBODY = {
+    "popularity": "it is popular with everyone",
+    "trending": "many people choose it lately",
+    "newcomers": "it is popular with people who are new here",
+}
+"""Clauses of the sources that say the same to all: no dates in them, so that a text can serve on later nights."""
 BEGIN = "Something to begin with."
 FITS = "It fits your history as a whole."
-WITH_POPULARITY = "{popular} It also goes with {titles} in your history."
+ALSO = "It also goes with {titles} in your history."
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,16 @@ def popular(recent_count: int, window: Popularity) -> str:
     return f"Popular with everyone {span} up to {window.until.isoformat()}."
 
 
-def popular_and_fitting(recent_count: int, window: Popularity, titles: Sequence[str]) -> str:
-    """The same, with history items that speak for it as well."""
-    return WITH_POPULARITY.format(popular=popular(recent_count, window), titles=joined(titles))
+def everybody(source: str, recent_count: int, window: Popularity) -> tuple[str, str]:
+    """Sentence and clause: what a source of `EVERYBODY` says."""
+    clause = EVERYBODY[source]
+    sentence = popular(recent_count, window) if source == "popularity" else f"{clause[0].upper()}{clause[1:]}."
+    return sentence, clause
+
+
+def also_fitting(titles: Sequence[str]) -> str:
+    """That history items speak for an item as well."""
+    return ALSO.format(titles=joined(titles))
 
 
 def shared(names: Sequence[str]) -> tuple[str, str]:
@@ -85,7 +100,7 @@ def praised(aspect: str, n_positive: int, n_reviews: int) -> tuple[str, str]:
 
 def quoted(title: str) -> str:
     """A title between quotation marks that it cannot close itself."""
-    return f"“{shortened(title.translate(QUOTES)) or '?'}”"
+    return f"“{shortened(natural_title(title).translate(QUOTES)) or '?'}”"
 
 
 def shortened(text: str) -> str:

@@ -1,6 +1,7 @@
 """Clicks on lists in a drawn order: joined with what was shown on their day, and the truth found in them."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,6 +87,19 @@ def test_lists_of_earlier_nights_alone_are_read_and_only_those_that_were_drawn(s
     # First places alone are clicked on, whatever stands there: the challenger's order is the one that was shown.
     assert rows["challenger", "click_rate_snips"]["value"] == pytest.approx(0.5)
     assert rows["challenger", "click_rate_ips"]["value"] == 1.0  # half of the places, each counted twice
+
+
+def test_nights_without_drawn_lists_or_whose_files_are_gone_are_passed_over(tmp_path, caplog):
+    lake = Lake(str(tmp_path / "lake"))
+    drawn = recommendation("u", "a", 1, 1, None, 0.5)
+    nights = [DAY - timedelta(days=days) for days in (3, 2, 1)]
+    for night, rows in zip(nights, ([drawn], [recommendation("u", "a", 1, 1, None, 1.0)], [drawn]), strict=True):
+        published_night(lake, night, rows)
+    for uri in lake.snapshot("recommendations", nights[0]).uris:
+        Path(uri.removeprefix("file://")).unlink()
+    assert [snapshot.run_date for snapshot in earlier_lists(lake, NIGHT)] == [nights[2]]
+    (warning,) = caplog.records
+    assert str(nights[0]) in warning.getMessage()
 
 
 def task_of(lake: Lake, feedback: list[tuple]) -> SimpleNamespace:

@@ -12,7 +12,8 @@ from experiment_counts import START, counts, experiment
 from jobs.experiments.evidence import evidence
 from jobs.experiments.metrics import METRICS
 from jobs.experiments.power import plan
-from jobs.experiments.readout import Row, judge, readout
+from jobs.experiments.readout import judge, readout
+from jobs.experiments.row import Row
 from jobs.experiments.verdict import verdict
 from schemas.experiments import Arm
 
