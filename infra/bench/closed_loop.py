@@ -28,7 +28,7 @@ from task_runs import HOME
 from jobs.features import features
 from jobs.ingest import ingest
 from jobs.session import spark_session
-from measurement import circumstances
+from measurement import written
 from ray_tasks import candidates, ranking
 from ray_tasks.ray_session import ray_session
 from schemas.config import RunConfig, freeze
@@ -154,9 +154,7 @@ def main() -> None:
                 print(f"{name}, night {night + 1}: click rate {world.clicks[-1].mean() / PLACES:.4f}", flush=True)
     figures = {**compared(worlds["on"], worlds["off"]), **vars(arguments)}
     print(json.dumps(figures, indent=2))
-    (HOME / "build" / "bench" / "closed-loop.json").write_text(
-        json.dumps({**figures, **circumstances(HOME)}, indent=2) + "\n"
-    )
+    written(HOME, "closed-loop", figures)
 
 
 def lists_of(world: World, config: RunConfig, spark: Any) -> Ints:

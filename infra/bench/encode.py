@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 from sentence_transformers import SentenceTransformer
 
-from measurement import circumstances
+from measurement import written
 from ray_tasks.benchmark.data import load
 from ray_tasks.embeddings import encode
 from ray_tasks.packed_bert import PackedBert
@@ -72,9 +72,8 @@ def main() -> None:
         "data": data.name,
         "data_sha256": data.sha256,
         "texts_sha256": hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
-        **circumstances(HOME),
     }
-    (HOME / "build" / "bench" / "encode.json").write_text(json.dumps(figures, indent=2))
+    written(HOME, "encode", figures)
     print(json.dumps(summary, indent=2))
 
 

@@ -29,7 +29,7 @@ from jobs.experiments.metrics import METRICS, log_ratios, sums
 from jobs.experiments.power import planned
 from jobs.experiments.readout import judge
 from jobs.experiments.row import Row
-from measurement import circumstances
+from measurement import written
 from schemas.experiments import Arm, Experiment
 
 Floats = NDArray[np.float64]
@@ -168,9 +168,7 @@ def main() -> None:
     }
     print(json.dumps(figures, indent=2))
     settings = {**vars(arguments), "experiment": EXPERIMENT.model_dump(mode="json")}
-    path = HOME / "build" / "bench" / "experiments.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**figures, **settings, **circumstances(HOME)}, indent=2))
+    written(HOME, "experiments", {**figures, **settings})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from synthetic import NIGHT
 from synthetic_night import made_up_night
 from task_runs import HOME, costs, run_tasks
 
-from measurement import circumstances
+from measurement import written
 from schemas.config import RunConfig
 from schemas.lake import Lake
 from schemas.usage import UsageMeter
@@ -64,9 +64,8 @@ def main() -> None:
         "start_seconds": start,
         "turns": turns,
         **{name: getattr(arguments, name) for name in ("events", "most_events", "repeats", "seed")},
-        **circumstances(HOME),
     }
-    (HOME / "build" / "bench" / "features.json").write_text(json.dumps(figures, indent=2))
+    written(HOME, "features", figures)
     print(json.dumps(summary, indent=2))
 
 

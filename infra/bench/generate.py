@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from measurement import circumstances
+from measurement import written
 from ray_tasks.evidence.items import item_evidence
 from ray_tasks.evidence.pieces import Evidence
 from ray_tasks.generation.factory import make_token_counter
@@ -81,11 +81,8 @@ def main() -> None:
         "seed": None,
         "data_hash": hashlib.sha256("".join(r.text for r in work.requests).encode()).hexdigest(),
         "runs": runs,
-        **circumstances(HOME),
     }
-    path = HOME / "build" / "bench" / "generate.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=2))
+    written(HOME, "generate", figures)
     told = ("profiles_per_s", "baseline_profiles_per_s", "speedup", "pass_rate", "baseline_pass_rate", "peak_rss_mb")
     print(json.dumps({name: figures[name] for name in told}, indent=2))
 

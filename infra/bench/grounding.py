@@ -29,13 +29,11 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Print the figures and write build/bench/grounding.json."""
-    from measurement import circumstances
+    from measurement import written
 
     rows = load()
-    found = figures(rows) | {"data_hash": hashlib.sha256(LABELS.read_bytes()).hexdigest(), **circumstances(HOME)}
-    out = HOME / "build" / "bench" / "grounding.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n")
+    found = figures(rows) | {"data_hash": hashlib.sha256(LABELS.read_bytes()).hexdigest()}
+    written(HOME, "grounding", found)
     for half in ("validation", "test", "default"):
         print(half, {name: found[half][name] for name in ("n", "bad", "precision", "recall")})
     print(f"written to {out.relative_to(HOME)}")

@@ -18,7 +18,7 @@ import pandas as pd
 from task_runs import HOME, NIGHT_TASKS, run_tasks
 from two_days import NIGHT, catalogue, frozen, next_day, parsed, write_sources
 
-from measurement import circumstances
+from measurement import written
 from schemas.config import RunConfig
 from schemas.lake import Lake
 from schemas.night import task_records
@@ -41,11 +41,9 @@ def main() -> None:
     figures = compare(first, second, changed) | {
         "backend": arguments.backend,
         "seed": arguments.seed,
-        **circumstances(HOME),
         "data_hash": {n: r["content_hash"] for n, r in task_records(first)["ingest"]["outputs"].items()},
     }
-    path = HOME / "build" / "bench" / "incremental.json"
-    path.write_text(json.dumps(figures, indent=2))
+    written(HOME, "incremental", figures)
     print(json.dumps({k: figures[k] for k in ("tokens_night1", "tokens_night2", "ratio", "changed")}, indent=2))
 
 

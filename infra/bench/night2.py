@@ -18,7 +18,7 @@ from typing import Any
 from task_runs import HOME, costs, run_tasks
 from two_days import NIGHT, catalogue, frozen, next_day, parsed, write_sources
 
-from measurement import circumstances
+from measurement import written
 from schemas.config import RunConfig
 from schemas.manifest import publish_night, read_manifest
 
@@ -50,9 +50,8 @@ def main() -> None:
         "nights": found,
         "starts": start,
         **{name: getattr(arguments, name) for name in ("items", "users", "backend", "seed")},
-        **circumstances(HOME),
     }
-    (HOME / "build" / "bench" / "night2.json").write_text(json.dumps(figures, indent=2))
+    written(HOME, "night2", figures)
     print(json.dumps(told, indent=2))
 
 

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from task_runs import HOME
 
 from jobs.experiments.off_policy import Estimate, Shown, estimates, shuffled_propensity
-from measurement import circumstances
+from measurement import written
 
 NAMES = ("ips", "snips", "dr")
 
@@ -48,9 +48,7 @@ def main() -> None:
     logged = float(np.mean([told["logged"].value for _, told in runs]))
     figures = {**found, "true_lift": round(float(truth.mean()) / logged - 1, 4), **vars(arguments)}
     print(json.dumps(figures, indent=2))
-    path = HOME / "build" / "bench" / "off-policy.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**figures, **circumstances(HOME)}, indent=2))
+    written(HOME, "off-policy", figures)
 
 
 def repetition(

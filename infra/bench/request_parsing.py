@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from measurement import circumstances
+from measurement import written
 from ray_tasks.benchmark.data import Dataset, load
 from ray_tasks.encoder import load_encoder
 from ray_tasks.generation.factory import make_generator
@@ -77,11 +77,9 @@ def main() -> None:
         found[name] = {part: figures(rows, parsed, part, catalogue, data) for part in ("validation", "test")}
         found[name]["seconds_per_request"] = round(seconds / len(rows), 4)
         print(name, {k: v for k, v in found[name]["test"].items() if not isinstance(v, dict)}, flush=True)
-    out = HOME / "build" / "bench" / "requests.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     labelled = {"requests": len(rows), "requests_sha256": hashlib.sha256(LABELLED.read_bytes()).hexdigest()}
     figures_of_data = {"data": data.name, "data_sha256": data.sha256}
-    out.write_text(json.dumps({**found, **labelled, **figures_of_data, **circumstances(HOME)}, indent=2) + "\n")
+    written(HOME, "requests", {**found, **labelled, **figures_of_data})
     print(f"written to {out.relative_to(HOME)}")
 
 

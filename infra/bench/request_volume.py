@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from request_parsing import ASSETS, LABELLED, knowing
 from task_runs import HOME
 
-from measurement import circumstances
+from measurement import written
 from ray_tasks.benchmark.data import Dataset, load
 from ray_tasks.interactions.user_blocks import write_blocks
 from ray_tasks.ray_session import ray_session
@@ -76,9 +76,7 @@ def main() -> None:
     ratio = found[str(large)]["seconds"] / found[str(small)]["seconds"]
     figures = {"volumes": found, "exponent": round(math.log(ratio) / math.log(large / small), 3)}
     told = {"data": data.name, "data_sha256": data.sha256, "items": len(data.titles)}
-    (HOME / "build" / "bench" / "request-volume.json").write_text(
-        json.dumps({**figures, **told, **circumstances(HOME)}, indent=2) + "\n"
-    )
+    written(HOME, "request-volume", {**figures, **told})
 
 
 def requests(data: Dataset, volume: int) -> pa.Table:

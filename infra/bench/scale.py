@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 from synthetic_night import made_up_night
 from task_runs import HOME, NIGHT_TASKS, costs, run_tasks
 
-from measurement import circumstances
+from measurement import written
 from schemas.lake import Lake
 from schemas.manifest import publish_night
 from schemas.night import task_records
@@ -55,11 +55,8 @@ def main() -> None:
         "start": start,
         "nights": {f"{events:.0e}": found for events, found in nights.items()},
         "seed": arguments.seed,
-        **circumstances(HOME),
     }
-    path = HOME / "build" / "bench" / "scale.json"
-    path.write_text(json.dumps(figures, indent=2))
-    draw(nights, path.with_suffix(".svg"))
+    draw(nights, written(HOME, "scale", figures).with_suffix(".svg"))
     print(json.dumps(summary, indent=2))
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measurement import circumstances
+from measurement import written
 from schemas.errors import BenchmarkError
 
 HOME = Path(__file__).resolve().parents[2]
@@ -49,10 +49,8 @@ def main() -> None:
         **{name: getattr(arguments, name) for name in ("users", "items", "k", "repeats", "threads", "seed")},
         "seen": SEEN,
         **{f"d{d}": details for d, details in measured.items()},
-        **circumstances(HOME),
     }
-    path = HOME / "build" / "bench" / "score.json"
-    path.write_text(json.dumps(figures, indent=2))
+    written(HOME, "score", figures)
     print(json.dumps(told, indent=2))
 
 

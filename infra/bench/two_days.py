@@ -70,7 +70,7 @@ def write_sources(folder: Path, events: pd.DataFrame, items: pd.DataFrame) -> No
 
 
 def frozen(sources: Path, home: Path, on: date, run_id: str, generator: dict[str, Any], **changes: Any) -> RunConfig:
-    """Configuration of a night on the sources in a folder, with lake and MLflow in another; every profile is paid."""
+    """Configuration of a night on the sources in a folder, with lake and MLflow in another; every text is paid."""
     columns = {"user_id": "user_id", "item_id": "item_id", "timestamp": {"column": "timestamp", "unit": "s"}}
     about = {"item_id": "item_id", "title": "movie_title", "categories": {"column": "class", "split": " "}}
     source = {
@@ -78,7 +78,8 @@ def frozen(sources: Path, home: Path, on: date, run_id: str, generator: dict[str
         "interactions": _csv(sources / "events.csv", {**columns, "rating": "rating"}),
         "items": _csv(sources / "items.csv", about) | {"text": ["movie_title", "class", "release_year"]},
     }
-    document = {"source": source, "generator": {"item_kind": "movie", "nightly_token_budget": 10**8, **generator}}
+    budget = {"nightly_token_budget": 10**8}
+    document = {"source": source, "generator": {"item_kind": "movie", **budget, **generator}, "explanations": budget}
     store = f"sqlite:///{home}/mlflow.db"
     return freeze(document, run_id=run_id, run_date=on, lake=str(home / "lake"), mlflow_tracking_uri=store, **changes)
 

@@ -1,8 +1,10 @@
 """What makes a night's figures comparable: commit, machine, versions, data, seed; and each task's cost."""
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,15 @@ def measurement(frozen: str, home: Path) -> dict[str, Any]:
             for name, record in records.items()
         },
     }
+
+
+def written(home: Path, name: str, figures: Mapping[str, Any]) -> Path:
+    """Write figures and their circumstances to build/bench/NAME.json below a checkout; where they are now."""
+    path = home / "build" / "bench" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {**figures, **circumstances(home)}
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
 
 
 def circumstances(home: Path) -> dict[str, Any]:
