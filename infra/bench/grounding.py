@@ -33,10 +33,10 @@ def main() -> None:
 
     rows = load()
     found = figures(rows) | {"data_hash": hashlib.sha256(LABELS.read_bytes()).hexdigest()}
-    written(HOME, "grounding", found)
+    path = written(HOME, "grounding", found)
     for half in ("validation", "test", "default"):
         print(half, {name: found[half][name] for name in ("n", "bad", "precision", "recall")})
-    print(f"written to {out.relative_to(HOME)}")
+    print(f"written to {path.relative_to(HOME)}")
 
 
 def load() -> list[Row]:

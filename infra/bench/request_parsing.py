@@ -79,8 +79,8 @@ def main() -> None:
         print(name, {k: v for k, v in found[name]["test"].items() if not isinstance(v, dict)}, flush=True)
     labelled = {"requests": len(rows), "requests_sha256": hashlib.sha256(LABELLED.read_bytes()).hexdigest()}
     figures_of_data = {"data": data.name, "data_sha256": data.sha256}
-    written(HOME, "requests", {**found, **labelled, **figures_of_data})
-    print(f"written to {out.relative_to(HOME)}")
+    path = written(HOME, "requests", {**found, **labelled, **figures_of_data})
+    print(f"written to {path.relative_to(HOME)}")
 
 
 def llm() -> GeneratorConfig:

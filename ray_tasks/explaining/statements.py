@@ -2,8 +2,9 @@
 
 The first ones say what put the item on the list: that many take it, where the source without which its score would lose
 most says so, and the history items that made a personal source propose it. The others are what item and user have in
-common by their profiles, and what reviews praise. A text, by template or by the language model, is made of these and of nothing else: what is ranked instead of
-generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate, arXiv 2604.03724).
+common by their profiles, and what reviews praise. A text, by template or by the language model, is made of these and of
+nothing else: what is ranked instead of generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate, arXiv
+2604.03724).
 """
 
 from collections.abc import Mapping, Sequence

@@ -110,8 +110,9 @@ def test_popularity_alone_claims_popularity_alone():
 
 def test_what_many_take_is_said_first_where_that_put_the_item_on_the_list():
     cited = [Item("Grass Harp, The (1995)")]
-    text = explain(["newcomers", "ease"], Item("x"), cited, 5, WEEK)
-    assert text == "It is popular with people who are new here. It also goes with “The Grass Harp (1995)” in your history."
+    assert explain(["newcomers", "ease"], Item("x"), cited, 5, WEEK) == (
+        "It is popular with people who are new here. It also goes with “The Grass Harp (1995)” in your history."
+    )
     assert explain(["trending", "text"], Item("x"), cited, 5, WEEK).startswith("Many people choose it lately. ")
     assert explain(["ease", "newcomers"], Item("x"), cited, 5, WEEK).startswith("Because of “The Grass Harp (1995)”")
     assert explain(["ials", "trending"], Item("x"), [], 5, WEEK) == "Many people choose it lately."
