@@ -32,7 +32,9 @@ shadow: assets ## Try a prompt or model beside the night's: TRY="--challenger-it
 benchmark: assets ## The ranking benchmark on the last night's data: TRY="--protocol both --sources ease text"
 	@$(PY) infra/local/trial.py benchmark $(if $(CONFIG),--config "$(CONFIG)") $(if $(RUN_DATE),--run-date "$(RUN_DATE)") $(TRY)
 
-test: lint types imports unit integration ## Lint, types, import rules, unit tests, a whole small night
+# The night runs beside the unit tests: half of it waits for processes to start. Its file is begun early, in its place.
+test: lint types imports assets ## Lint, types, import rules, unit tests, a whole small night
+	@$(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 up: assets ## Start Airflow and MLflow on 127.0.0.1, with a password
 	@$(PY) infra/local/services.py up
