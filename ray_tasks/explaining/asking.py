@@ -27,7 +27,7 @@ from ray_tasks.profiles.rows import Outcome
 from ray_tasks.profiles.wire import Spool
 from schemas.generation_config import Generator
 
-LEAST = 64
+LEAST = 24
 """Tokens that a prompt and its answer take at least: no budget reaches further than so many for each."""
 FEWEST = 4
 """Texts that are still asked for with what short answers have left of the budget."""

@@ -52,11 +52,14 @@ class Ranker:
         below these, in the first booster's order.
         """
         values, user = features(lists, self.names), lists.user_of
-        rough = fused + self._boosters[0].predict(values, num_threads=1)
+        first, *others = self._boosters
+        by_first = first.predict(values, num_threads=1)
+        rough = fused + by_first
         floor = floors(lists, rough, DEPTH)[user]
         best = rough >= floor
         scores = np.full(len(rough), np.inf)
-        scores[best] = fused[best] + self.trees(values[best])
+        parts = [by_first[best], *(booster.predict(values[best], num_threads=1) for booster in others)]
+        scores[best] = fused[best] + np.mean(parts, axis=0)
         least = np.minimum.reduceat(scores, lists.starts)[user]
         return np.where(best, scores, np.nextafter(least, -np.inf) + (rough - floor))
 
