@@ -111,6 +111,16 @@ def test_a_second_implementation_of_the_metrics_agrees_or_fails_the_benchmark(tm
         metric_check(Path(sys.executable), METRICS, tmp_path / "check", {"a": ranked, "off": ranked}, targets)
 
 
+def test_of_many_users_a_sample_is_checked_and_a_user_is_named_by_the_place_among_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("ray_tasks.benchmark.metric_check.MOST_USERS", 4)
+    targets = Rows.of(np.arange(10), np.zeros(10, dtype=np.int64), 10)
+    ranked = np.tile(np.arange(K), (10, 1))
+    found = metric_check(Path(sys.executable), METRICS, tmp_path / "check", {"a": ranked}, targets)
+    assert found["users"] == 4
+    with pytest.raises(BenchmarkError, match=r"off: mrr@20 of user [0369] "):
+        metric_check(Path(sys.executable), METRICS, tmp_path / "check", {"off": ranked}, targets)
+
+
 def test_epochs_are_quarters_of_a_budget_that_larger_logs_use_up_sooner():
     small, rest = log_of(EVENTS), {"split": np.zeros(400_000, dtype=np.int64), "relevant": np.ones(400_000, dtype=bool)}
     size = {"user": np.arange(400_000) % 6_000, "item": np.arange(400_000) % 4_000, "time": np.arange(400_000)}
