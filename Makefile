@@ -12,6 +12,9 @@ RUN_DATE ?=
 BENCH ?=
 TRY ?=
 
+# A process for every core, and one thread in each: threads of all of them would wait for one another.
+SIDE_BY_SIDE := OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --dist loadfile
+
 export NIGHTREC_ASSETS := $(abspath $(ASSETS))
 export PYTHONPATH := $(CURDIR)
 
@@ -34,7 +37,7 @@ benchmark: assets ## The ranking benchmark on the last night's data: TRY="--prot
 
 # The night runs beside the unit tests: half of it waits for processes to start. Its file is begun early, in its place.
 test: lint types imports assets ## Lint, types, import rules, unit tests, a whole small night
-	@$(PY) -m pytest -n logical --dist loadfile --no-loadscope-reorder
+	@$(SIDE_BY_SIDE) --no-loadscope-reorder
 
 up: assets ## Start Airflow and MLflow on 127.0.0.1, with a password
 	@$(PY) infra/local/services.py up
@@ -62,7 +65,7 @@ imports: env ## Import rules between the folders
 	@$(VENV)/bin/lint-imports
 
 unit: assets ## Unit tests
-	@$(PY) -m pytest -m "not night" -n logical --dist loadfile
+	@$(SIDE_BY_SIDE) -m "not night"
 
 integration: assets ## The whole DAG on a small data set
 	@$(PY) -m pytest -m night
