@@ -109,10 +109,11 @@ def _reasons(
     said = [wording.everybody(source, recent_count, popularity) for source in asked if source in wording.EVERYBODY]
     popular = [Statement("popular", *one) for one in said[:1]]
     if not cited:
-        return popular or [Statement("whole", wording.FITS, "")]
+        is_new = sources[0] == "new_items"
+        return popular or [Statement("whole", wording.NEW_ITEM if is_new else wording.FITS, "")]
     titles = [quoted(one.title) for one in cited.values()]
     source = next((one for one in sources if one in PERSONAL), None)
-    sentence = wording.also_fitting(titles) if popular else wording.because(source, titles)
+    sentence = (wording.also_because if popular else wording.because)(source, titles)
     return [*popular, Statement("chosen", sentence, wording.clause_of(source, titles), tuple(cited))]
 
 

@@ -41,7 +41,7 @@ EVERYBODY = {
 """Clauses of the sources that say the same to all: no dates in them, so that a text can serve on later nights."""
 BEGIN = "Something to begin with."
 FITS = "It fits your history as a whole."
-ALSO = "It also goes with {titles} in your history."
+NEW_ITEM = "Few have chosen it yet; what is said of it fits your history."
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ def everybody(source: str, recent_count: int, window: Popularity) -> tuple[str, 
     return sentence, clause
 
 
-def also_fitting(titles: Sequence[str]) -> str:
-    """That history items speak for an item as well."""
-    return ALSO.format(titles=joined(titles))
+def also_because(source: str | None, titles: Sequence[str]) -> str:
+    """That history items speak for an item as well, and what the source says of them."""
+    clause = clause_of(source, titles)
+    return f"It also goes with {joined(titles)} in your history{': ' if clause else ''}{clause}."
 
 
 def shared(names: Sequence[str]) -> tuple[str, str]:

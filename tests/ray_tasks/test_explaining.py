@@ -252,10 +252,11 @@ def test_the_independent_checker_finds_what_is_planted(changes, finding):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(sorted(PERSONAL)), st.integers(1, 3), st.data())
-def test_the_independent_checker_agrees_with_texts_of_the_closed_form(source, length, data):
+@given(st.sampled_from(["", *EVERYBODY]), st.sampled_from(sorted(PERSONAL)), st.integers(1, 3), st.data())
+def test_the_independent_checker_agrees_with_texts_of_the_closed_form(lead, source, length, data):
     cited = dict(list({**PATTON, "5": Item("Heat, The (1995)", ("War",))}.items())[:length])
-    said = statements([source], GLORY, cited, {"war": Like(0.5, ("7",))}, Usual.of({"1": GLORY}), 3, WEEK)
+    sources, likes = [*filter(None, [lead]), source], {"war": Like(0.5, ("7",))}
+    said = statements(sources, GLORY, cited, likes, Usual.of({"1": GLORY}), 3, WEEK)
     evidence = told(GLORY, said, cited, "movie")
     row = {
         "item_id": "1",

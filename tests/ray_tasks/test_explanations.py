@@ -111,11 +111,13 @@ def test_popularity_alone_claims_popularity_alone():
 def test_what_many_take_is_said_first_where_that_put_the_item_on_the_list():
     cited = [Item("Grass Harp, The (1995)")]
     assert explain(["newcomers", "ease"], Item("x"), cited, 5, WEEK) == (
-        "It is popular with people who are new here. It also goes with “The Grass Harp (1995)” in your history."
+        "It is popular with people who are new here. It also goes with “The Grass Harp (1995)” in your history: "
+        "people who chose it often choose this too."
     )
     assert explain(["trending", "text"], Item("x"), cited, 5, WEEK).startswith("Many people choose it lately. ")
     assert explain(["ease", "newcomers"], Item("x"), cited, 5, WEEK).startswith("Because of “The Grass Harp (1995)”")
     assert explain(["ials", "trending"], Item("x"), [], 5, WEEK) == "Many people choose it lately."
+    assert explain(["new_items"], Item("x"), [], 5, WEEK).startswith("Few have chosen it yet")
 
 
 def test_common_categories_are_those_of_every_cited_item():
