@@ -13,7 +13,7 @@ from ray_tasks.final_list.catalogue import CatalogueFields
 from ray_tasks.final_list.greedy import Cap, Pool, choose
 from ray_tasks.final_list.hidden import Hidden, values_at
 from ray_tasks.final_list.shown import demoted
-from ray_tasks.interactions.rows import Floats, Ints, Rows
+from ray_tasks.interactions.rows import Floats, Ints, Rows, numbers_within
 from ray_tasks.ranker.features import Lists
 from ray_tasks.ranker.ranked_lists import best
 from ray_tasks.retrieval.text_similarity import Vectors
@@ -131,8 +131,3 @@ def with_new_items(lists: Lists, scores: Floats, rows: Ints, rank: Ints, k: int,
     together = np.concatenate([kept, added])
     together = together[np.argsort(user[together], kind="stable")]
     return together, numbers_within(user[together])
-
-
-def numbers_within(sorted_users: Ints) -> Ints:
-    """1, 2, ... within each user, from users that are sorted."""
-    return np.arange(len(sorted_users)) - np.searchsorted(sorted_users, sorted_users) + 1

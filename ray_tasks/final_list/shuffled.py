@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.final_list.build import numbers_within
-from ray_tasks.interactions.rows import Ints
+from ray_tasks.interactions.rows import Ints, numbers_within
 from ray_tasks.interactions.user_blocks import Blocks
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.gate import ServingModel

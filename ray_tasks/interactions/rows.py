@@ -95,6 +95,11 @@ def top_k(scores: Scores, k: int) -> Ints:
     return best
 
 
+def numbers_within(sorted_users: Ints) -> Ints:
+    """1, 2, ... within each user, from users that are sorted."""
+    return np.arange(len(sorted_users)) - np.searchsorted(sorted_users, sorted_users) + 1
+
+
 def steady(scores: NDArray[Any]) -> Scores:
     """Scores as float32 with 16 significant bits.
 

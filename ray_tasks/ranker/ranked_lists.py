@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.rows import Floats, Ints
+from ray_tasks.interactions.rows import Floats, Ints, numbers_within
 from ray_tasks.ranker.features import Lists, floors
 from schemas.candidates_config import SOURCES
 from schemas.tables.offline_rankings import OFFLINE_RANKINGS
@@ -21,8 +21,7 @@ def best(lists: Lists, scores: Floats, k: int) -> tuple[Ints, Ints]:
     user = lists.user_of
     rows = np.flatnonzero(scores >= floors(lists, scores, k)[user])  # few are left to be sorted
     order = rows[np.lexsort((rows, -scores[rows], user[rows]))]
-    ordered = user[order]
-    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered) + 1
+    rank = numbers_within(user[order])
     return order[rank <= k], rank[rank <= k]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ray_tasks.interactions.rows import Floats, Rows, Scores
+from ray_tasks.interactions.rows import Floats, Rows, Scores, numbers_within
 from ray_tasks.interactions.windows import DAY, Log
 
 SAME_FOR_ALL = ("popularity", "trending", "newcomers")
@@ -26,10 +26,9 @@ def fading_counts(log: Log, half_life: float) -> Floats:
 def first_events(log: Log, first: int) -> Log:
     """Each user's first events only, ties in the order of the log."""
     order = np.lexsort((np.arange(len(log.time)), log.time, log.user))
-    user = log.user[order]
     place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order)) - np.searchsorted(user, user)
-    return log.where(place < first)
+    place[order] = numbers_within(log.user[order])
+    return log.where(place <= first)
 
 
 @dataclass(frozen=True)
