@@ -6,6 +6,7 @@ The language model phrases the first places within a budget of its own; template
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, ask, first_places
+from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, all_reused, ask, first_places
 from ray_tasks.explaining.blocks import ExplainedBlocks, TasteBlocks, Texts
 from ray_tasks.explaining.drafts import Draft, Explainer, items_of, likes_of
 from ray_tasks.explaining.statements import Usual
@@ -45,8 +46,8 @@ PUBLISHED = ("explanations", "taste_summaries", "explanation_rejects")
 def main() -> None:
     """Read the pinned tables, refit the sources that proposed, phrase what the budget allows, explain, publish."""
     with night_task("explanations", task_arguments(__doc__ or "")) as task:
-        # With a budget a night phrases what the one before it could not: only one without may repeat it.
-        if repeated(task, None if task.config.explanation_tokens else ""):
+        if repeated(task):
+            task.counters.update(all_reused(task.counters))
             return
         recommended, profiles = task.read("recommendations"), task.read("user_profiles")
         events = read_log(task)
@@ -54,7 +55,7 @@ def main() -> None:
         explainer = prepare(task, view, pc.unique(recommended.read(["arm"])["arm"]).to_pylist())
         known = phrased_before(task)
         author = author_of(task.config, explainer.settings, known)
-        asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {})
+        asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
         texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
         explained, tastes, refused = (task.stage(name) for name in PUBLISHED)
         with ray_session():
@@ -66,6 +67,8 @@ def main() -> None:
         task.counters.update({"by_kind": dict(sorted(strongest.items())), **asking.counters})
         for stage in (explained, tastes, refused):
             task.publish(stage)
+        if not asking.finished:
+            task.recipe = None  # the next night phrases on, though nothing else changes
 
 
 def prepare(task: Task, view: Window, arms: Iterable[str]) -> Explainer:
@@ -105,10 +108,12 @@ def phrase(
 ) -> Asking:
     """What the model says of the first places, as far as the budget reaches, and what it has said before."""
     budget = task.config.explanation_tokens
-    drafts = first_drafts(explainer, recommended, task.read("user_profiles"), budget // LEAST + len(known))
+    most = budget // LEAST + len(known)
+    drafts = first_drafts(explainer, recommended, task.read("user_profiles"), most)
     spool = Spool(f"{run_folder(task.config.lake, task.config.run_id)}/answers/explanation")
     words = Vocabulary.from_table(task.read("vocabularies").read()).words()
-    return ask(map(author.entity, drafts), known, author, budget, task.config.night, spool, words)
+    asking = ask(map(author.entity, drafts), known, author, budget, task.config.night, spool, words)
+    return replace(asking, finished=asking.finished and len(drafts) < most)
 
 
 def phrased_before(task: Task) -> dict[str, Phrased]:

@@ -23,7 +23,7 @@ from later_reviews import later_reviews
 
 from dag_run import HOME, last_night, prepare
 from explanation_checker import QUOTATION, check, words
-from measurement import measurement
+from measurement import measurement, written
 from ray_tasks.explanations import tuned_parameters
 from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.interactions.served import served_users
@@ -73,11 +73,9 @@ def main() -> int:
         "texts": {source: texts_of([r for r in rows if r["source"] == source]) for source in ("llm", "template")},
         "faithfulness": faithfulness(task_of(config), rows, given.sample),
         "later_reviews": later_reviews(task_of(config), given.sample, folder / "later-reviews"),
-        **measurement(frozen, HOME),
+        **measurement(frozen),
     }
-    path = HOME / "build" / "bench" / f"explanations-{config.source.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    written(HOME, f"explanations-{config.source.name}", figures)
     shown = ("explanations", "by_source", "ungrounded", "users", "users_with_evidence", "texts", "faithfulness")
     shown = (*shown, "later_reviews")
     print(json.dumps({name: figures[name] for name in shown}, indent=2, ensure_ascii=False))

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from measurement import circumstances
+from measurement import written
 from ray_tasks.benchmark.data import Dataset, load
 from ray_tasks.benchmark.peers import Peers
 from ray_tasks.benchmark.profiles import BUDGET, Profiles, item_profiles
@@ -54,11 +54,10 @@ def main() -> None:
         "peak_rss_mb": usage["peak_rss_mb"],
         "data_sha256": data.sha256,
         "seed": arguments.seed,
-        **circumstances(HOME),
     }
-    path = BENCH / f"ranking-{name}-{arguments.protocol}.json"
-    path.write_text(json.dumps(result, indent=2), encoding="utf-8")
-    path.with_suffix(".html").write_text(page(result, path.name), encoding="utf-8")
+    path = written(HOME, f"ranking-{name}-{arguments.protocol}", result)
+    told = json.loads(path.read_text(encoding="utf-8"))
+    path.with_suffix(".html").write_text(page(told, path.name), encoding="utf-8")
     print("\n".join(summary(result)))
     print(f"{usage['seconds']:.0f} s, {usage['peak_rss_mb']:,} MB; written to {path.relative_to(HOME)} and .html")
 

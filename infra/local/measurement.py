@@ -14,13 +14,12 @@ from schemas.night import load_config, task_records
 PACKAGES = ("apache-airflow", "pyspark", "ray", "deltalake", "great-expectations", "mlflow", "torch", "transformers")
 
 
-def measurement(frozen: str, home: Path) -> dict[str, Any]:
-    """Describe the run whose frozen configuration is at a URI, as measured in the checkout at `home`."""
+def measurement(frozen: str) -> dict[str, Any]:
+    """Seed, data and tasks of the run whose frozen configuration is at a URI."""
     config = load_config(frozen)
     records = task_records(config)
     ingested = records.get("ingest", {}).get("outputs", {})
     return {
-        **circumstances(home),
         "seed": config.seed,
         "data_hash": {name: ingested[name]["content_hash"] for name in ("interactions", "items") if name in ingested},
         "tasks": {
@@ -31,11 +30,15 @@ def measurement(frozen: str, home: Path) -> dict[str, Any]:
 
 
 def written(home: Path, name: str, figures: Mapping[str, Any]) -> Path:
-    """Write figures and their circumstances to build/bench/NAME.json below a checkout; where they are now."""
+    """Write figures and their circumstances to build/bench/NAME.json below a checkout; where they are now.
+
+    It may be shared: paths below the checkout lose their beginning.
+    """
     path = home / "build" / "bench" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {**figures, **circumstances(home)}
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(document, indent=2, ensure_ascii=False).replace(f"{home}/", "")
+    path.write_text(f"{text}\n", encoding="utf-8")
     return path
 
 

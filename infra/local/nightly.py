@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dag_run import HOME, LAST_NIGHT, last_night, prepare, run_dag
 from jobs.report.summary_text import render_text, with_report_task
-from measurement import measurement
+from measurement import measurement, written
 from schemas.errors import LakeError
 from schemas.night import load_config, run_folder, task_records
 from schemas.storage import read_text
@@ -69,10 +69,8 @@ def show(frozen: str, seconds: float | None) -> int:
     print("\n" + render_text(summary))
     if seconds is not None:
         figures = {key: value for key, value in summary.items() if key not in PLACES}
-        bench = {"wall_seconds": round(seconds, 1), **measurement(frozen, HOME), "summary": figures}
-        path = HOME / "build" / "bench" / "nightly.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(bench, indent=2).replace(f"{HOME}/", ""))  # it may be shared: no paths of a machine
+        bench = {"wall_seconds": round(seconds, 1), **measurement(frozen), "summary": figures}
+        path = written(HOME, "nightly", bench)
         print(f"Wall time {seconds / 60:.1f} min; figures: {path.relative_to(HOME)}")
     return 0
 

@@ -15,7 +15,7 @@ from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from ray_tasks.retrieval.popularity import counts
 from ray_tasks.retrieval.text_similarity import Vectors
-from ray_tasks.statistics import draws, mean
+from ray_tasks.statistics import mean
 
 CUT = 10
 FEWEST = 30
@@ -149,13 +149,13 @@ def _mean(values: Floats, top: Ints) -> float:
     return float(values[top >= 0].mean()) if (top >= 0).any() else float("nan")
 
 
-def lift(one: Floats, other: Floats, seed: int) -> dict[str, Any]:
+def lift(one: Floats, other: Floats, weights: Floats) -> dict[str, Any]:
     """Relative difference of two models' means over the same users, with a paired bootstrap 95% interval.
 
-    `p` is the two-sided share of draws on the other side of no difference.
+    `weights` are `statistics.draws` of the users. `p` is the two-sided share of draws on the other side of no
+    difference.
     """
     point = one.mean() / other.mean() - 1 if other.mean() else float("nan")
-    weights = draws(len(one), seed)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = (weights @ one) / (weights @ other) - 1
     low, high = np.nanpercentile(found, [2.5, 97.5]) if len(one) else (np.nan, np.nan)

@@ -41,6 +41,7 @@ from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.side_by_side import Trial, each_fitted, fit_all, trials_of, tune_all
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned
+from ray_tasks.statistics import draws
 from schemas.candidates_config import Candidates
 from schemas.ranking_config import FinalList, Ranking
 
@@ -232,7 +233,8 @@ class Comparison:
         """Of the whole blend: over every baseline, over itself without texts, and without profiles."""
         rivals = [model for model in gains if model in BASELINES or model.startswith("peer_")]
         best = max(rivals, key=lambda model: gains[model].mean())
-        over = {model: lift(gains[WHOLE], gains[model], self.seed) for model in rivals}
+        weights = draws(len(gains[WHOLE]), self.seed)
+        over = {model: lift(gains[WHOLE], gains[model], weights) for model in rivals}
         found: dict[str, Any] = {
             "ndcg10": float(gains[WHOLE].mean()),
             "best_baseline": best,
@@ -245,7 +247,7 @@ class Comparison:
         }
         for name, rival in (("text_lift", NO_TEXT), ("profile_lift", DOCUMENTS), ("explore_cost", "explore")):
             if rival in gains:
-                difference = lift(gains[WHOLE], gains[rival], self.seed)
+                difference = lift(gains[WHOLE], gains[rival], weights)
                 found |= {name: difference["lift"], f"{name}_ci": difference["ci"]}
         return {prefix + name: value for name, value in found.items()}
 

@@ -72,11 +72,15 @@ class Phrased:
 
 @dataclass(frozen=True)
 class Asking:
-    """What came of a night's asking: what is known of each key, the failed attempts, and figures for the report."""
+    """What came of a night's asking: what is known of each key, the failed attempts, and figures for the report.
+
+    `finished` where a later night would ask nothing more about the same drafts.
+    """
 
     phrased: Mapping[str, Phrased]
     failed: Sequence[Row]
     counters: Mapping[str, Any]
+    finished: bool
 
 
 def ask(
@@ -124,7 +128,16 @@ def ask(
         "generation_seconds": seconds,
         "prompts": {prompt.version: prompt.text},
     }
-    return Asking({**kept, **new}, [a for a in attempts if a["reason"]], counters)
+    finished = counters["over_budget"] == 0 and all(one.reason != "unserved" for one in new.values())
+    return Asking({**kept, **new}, [a for a in attempts if a["reason"]], counters, finished)
+
+
+def all_reused(counters: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a night that publishes an earlier one's texts again, from the earlier one's; none where none asked."""
+    if "written" not in counters:
+        return {}
+    nothing = {"written": 0, "rejected": {}, "prompt_tokens": 0, "output_tokens": 0, "generation_seconds": 0.0}
+    return {**nothing, "reused": counters["written"] + counters["reused"]}
 
 
 def first_places(

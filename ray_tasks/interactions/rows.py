@@ -15,6 +15,10 @@ Scores = NDArray[np.float32]
 """Scores of a block of users for the whole catalogue, (users, items); NaN where a source has nothing to say."""
 
 
+GROUPS = 8
+"""Groups for each place of a list, in which its least score is looked for."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Row r holds `items[offsets[r]:offsets[r + 1]]`: positions in the catalogue, in a meaningful order."""
@@ -82,17 +86,30 @@ def top_k(scores: Scores, k: int) -> Ints:
 
     A score of NaN or -inf is no score.
     """
-    filled = np.where(np.isnan(scores), -np.inf, scores)
-    k_here = min(k, filled.shape[1])
-    best = np.full((len(filled), k), -1, dtype=np.int64)
+    best = np.full((len(scores), k), -1, dtype=np.int64)
+    k_here = min(k, scores.shape[1])
     if not k_here:
         return best
-    floors = np.partition(filled, -k_here, axis=1)[:, -k_here]
+    filled, floors = _floored(scores, k_here)
     for row, (values, floor) in enumerate(zip(filled, floors, strict=True)):
         among = np.flatnonzero((values >= floor) & (values > -np.inf))
         chosen = among[np.argsort(-values[among], kind="stable")][:k]
         best[row, : len(chosen)] = chosen
     return best
+
+
+def _floored(scores: Scores, k: int) -> tuple[Scores, Scores]:
+    """The scores, -inf where there is none, and of each row a value that its k-th best is not below.
+
+    The k-th best of the maxima of groups of columns: there are far fewer of them to part than scores.
+    """
+    rows, columns = scores.shape
+    size = max(1, columns // (GROUPS * k))
+    groups = -(-columns // size)
+    filled = np.full((rows, groups * size), -np.inf, dtype=scores.dtype)
+    np.copyto(filled[:, :columns], scores, where=~np.isnan(scores))
+    best = filled.reshape(rows, size, groups).max(axis=1)
+    return filled, np.partition(best, -k, axis=1)[:, -k]
 
 
 def numbers_within(sorted_users: Ints) -> Ints:

@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ CHECKPOINTS = (0, 1, 3, 10, 25, 50, 75, 100, 150, 200, 250, 300)
 FOLDS = 5
 LABEL_WEIGHT = "label_weight"
 """Column of lists to learn from: how much a hit counts, 1 for what no list was in the way of."""
-DEPTH = 200
-"""Candidates of a user that all boosters score; the first one scores the others alone."""
+GLANCE, DEPTH = 50, 150
+"""Trees of the first booster that score every candidate, and the candidates of a user that all boosters score then."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,15 @@ class Ranker:
         """Scores by the mean of all boosters for the DEPTH candidates of each user that the first one likes best.
 
         Prediction is most of what ranking costs, and boosters differ in the users and the candidates that they learnt
-        from, not in what they learnt: what one of them puts below two hundred others is in no list of twenty. It stays
-        below these, in the first booster's order.
+        from, not in what they learnt: what the first trees of one of them put below 150 others is in no list of twenty.
+        It stays below these, in the order of those trees.
         """
         values, user = features(lists, self.names), lists.user_of
-        first, *others = self._boosters
-        by_first = first.predict(values, num_threads=1)
-        rough = fused + by_first
+        rough = fused + self._boosters[0].predict(values, num_iteration=GLANCE, num_threads=1)
         floor = floors(lists, rough, DEPTH)[user]
         best = rough >= floor
         scores = np.full(len(rough), np.inf)
-        parts = [by_first[best], *(booster.predict(values[best], num_threads=1) for booster in others)]
-        scores[best] = fused[best] + np.mean(parts, axis=0)
+        scores[best] = fused[best] + self.trees(values[best])
         least = np.minimum.reduceat(scores, lists.starts)[user]
         return np.where(best, scores, np.nextafter(least, -np.inf) + (rough - floor))
 
@@ -211,9 +209,13 @@ class Folds:
         while booster.current_iteration() < checkpoints[-1] and not booster.update():
             pass  # update() is true when no split is left to make
         values = self.training.values[rows]
-        return rows, {
-            trees: booster.predict(values, num_iteration=trees, num_threads=1) for trees in checkpoints if trees
-        }
+        found, so_far = {}, np.zeros(len(values))
+        for before, trees in pairwise(checkpoints):
+            so_far = so_far + booster.predict(
+                values, start_iteration=before, num_iteration=trees - before, num_threads=1
+            )
+            found[trees] = so_far
+        return rows, found
 
     def ranker(self, trees: int) -> Ranker:
         """The ranker with a number of trees per booster."""

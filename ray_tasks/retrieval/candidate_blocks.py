@@ -112,8 +112,8 @@ class Scorer:
         """Rows of `candidates`, by user and item: the union of all proposals with every source's score."""
         scores = {name: scores_of(source, users) for name, source in self.sources.items()}
         best = {n: proposals(s, users.history, self.per_source, self.catalogue) for n, s in scores.items()}
-        ranks = {name: _ranks(found, len(self.item_ids)) for name, found in best.items()}
-        user, item = np.nonzero(np.logical_or.reduce([rank > 0 for rank in ranks.values()]))
+        pairs, ranks = _union(best, len(self.item_ids))
+        user, item = np.divmod(pairs, len(self.item_ids))
         columns = {
             "window": pa.repeat(self.window, len(user)),
             "user_id": pa.array(users.user_ids, pa.string()).take(pa.array(user)),
@@ -130,19 +130,24 @@ class Scorer:
             "label": _labels(users.targets, user, item, len(self.item_ids)),
         }
         for name in scores:
-            rank = ranks[name][user, item]
             columns[f"{name}_score"] = scores[name][user, item]
-            columns[f"{name}_rank"] = pa.array(rank, pa.int32(), mask=rank == 0)
+            columns[f"{name}_rank"] = pa.array(ranks[name], pa.int32(), mask=ranks[name] == 0)
         rows = len(user)
         return pa.table({field.name: _column(columns.get(field.name), field.type, rows) for field in CANDIDATES.schema})
 
 
-def _ranks(best: Ints, n_items: int) -> NDArray[np.int32]:
-    """(users, items) ranks from 1; 0 beyond the list."""
-    ranks = np.zeros((len(best), n_items), dtype=np.int32)
-    user, place = np.nonzero(best >= 0)
-    ranks[user, best[user, place]] = place + 1
-    return ranks
+def _union(best: Mapping[str, Ints], n_items: int) -> tuple[Ints, dict[str, Ints]]:
+    """All pairs that any source proposes, as user * n_items + item, ascending; and each source's ranks of them.
+
+    Ranks count from 1; 0 where the source does not propose the pair.
+    """
+    lists = {name: np.nonzero(found >= 0) for name, found in best.items()}
+    own = {name: user * n_items + best[name][user, place] for name, (user, place) in lists.items()}
+    pairs = np.unique(np.concatenate(list(own.values())))
+    ranks = {name: np.zeros(len(pairs), dtype=np.int64) for name in best}
+    for name, (_, place) in lists.items():
+        ranks[name][np.searchsorted(pairs, own[name])] = place + 1
+    return pairs, ranks
 
 
 def _labels(targets: Rows | None, user: Ints, item: Ints, n_items: int) -> pa.Array:

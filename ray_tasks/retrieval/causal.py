@@ -1,6 +1,7 @@
 """The transformer block of the models that read histories: each place sees itself and what came before it."""
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def counted_back(asked: "Tensor", n: int) -> "Tensor":
 def make_block(width: int, heads: int, inner: int, dropout: float) -> Any:
     """Attention and a perceptron with `inner` units, each normalised first (Xiong et al. 2020).
 
-    From (users, beams, n, width) and a past, see `attention`, to the same and the block's own keys and values.
+    From (users, beams, n, width) and a past, see `attention`, to the same and the beams' own keys and values by now.
     """
+    import torch
     from torch import nn
 
     class Block(nn.Module):
@@ -41,9 +43,11 @@ def make_block(width: int, heads: int, inner: int, dropout: float) -> Any:
         def forward(self, x: "Tensor", past: Any = None) -> tuple["Tensor", Any]:
             parts = self.split(self.norms[0](x)).unflatten(-1, (3, heads, -1)).transpose(2, 4)
             query, key, value = parts.unbind(3)
+            if past is not None and past.own is not None:
+                key, value = (torch.cat(pair, dim=-2) for pair in zip(past.own, (key, value), strict=True))
             mixed = attention(query, key, value, past).transpose(2, 3).flatten(3)
             x = x + self.dropout(self.merge(mixed))
-            return x + self.dropout(self.perceptron(self.norms[1](x))), (key[:, 0], value[:, 0])
+            return x + self.dropout(self.perceptron(self.norms[1](x))), (key, value)
 
     return Block()
 
@@ -67,11 +71,21 @@ def make_dropout(share: float) -> Any:
     return Dropout()
 
 
-def attention(query: "Tensor", key: "Tensor", value: "Tensor", past: Any) -> "Tensor":
-    """Causal attention, (users, beams, heads, n, size), also to a past that all beams of a user share.
+@dataclass(frozen=True)
+class Past:
+    """What a block has seen before.
 
-    `past`: keys and values (users, heads, m, size) and which of the m are real (users, m).
+    `shared`: keys and values (users, heads, m, size) that all beams of a user share, `real` (users, m) which of the m
+    are real; `own`: each beam's keys and values (users, beams, heads, l, size) since then, None where it has none yet.
     """
+
+    shared: tuple["Tensor", "Tensor"]
+    real: "Tensor"
+    own: tuple["Tensor", "Tensor"] | None = None
+
+
+def attention(query: "Tensor", key: "Tensor", value: "Tensor", past: Past | None) -> "Tensor":
+    """Causal attention of the n latest of l places, (users, beams, heads, n or l, size), and to what beams share."""
     import torch
 
     if past is None:  # torch has a fast kernel for four dimensions only
@@ -79,9 +93,9 @@ def attention(query: "Tensor", key: "Tensor", value: "Tensor", past: Any) -> "Te
         query, key, value = (one.flatten(0, 1) for one in (query, key, value))
         mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return mixed.unflatten(0, shape)
-    keys, values, real = past
-    n = query.shape[-2]
-    near = (query @ key.mT).masked_fill(~torch.ones(n, n, dtype=torch.bool).tril(), -math.inf)
-    far = torch.einsum("ubhqe,uhke->ubhqk", query, keys).masked_fill(~real[:, None, None, None], -math.inf)
+    keys, values = past.shared
+    n, long = query.shape[-2], key.shape[-2]
+    near = (query @ key.mT).masked_fill(~torch.ones(n, long, dtype=torch.bool).tril(long - n), -math.inf)
+    far = torch.einsum("ubhqe,uhke->ubhqk", query, keys).masked_fill(~past.real[:, None, None, None], -math.inf)
     weights = (torch.cat([far, near], dim=-1) / math.sqrt(query.shape[-1])).softmax(dim=-1)
-    return torch.einsum("ubhqk,uhke->ubhqe", weights[..., :-n], values) + weights[..., -n:] @ value
+    return torch.einsum("ubhqk,uhke->ubhqe", weights[..., :-long], values) + weights[..., -long:] @ value

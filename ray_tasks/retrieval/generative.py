@@ -6,7 +6,8 @@ LETTER (Wang et al. 2024), ids may rest on who takes an item beside what it says
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Ints, Rows, Scores, steady
-from ray_tasks.retrieval.causal import counted_back, make_block, make_dropout
+from ray_tasks.retrieval.causal import Past, counted_back, make_block, make_dropout
 from ray_tasks.retrieval.collaborative import collaborative_vectors
 from ray_tasks.retrieval.semantic_ids import Trie, semantic_ids
 from ray_tasks.retrieval.sequence import batches, sequences
@@ -147,7 +148,9 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
     allowed = [torch.from_numpy(table >= 0) for table in trie.children]
 
     class Decoder(nn.Module):
-        """Codes (users, beams, n) and their items' places to what is said of the next; and each block's past.
+        """Codes (users, beams, n) and their items' places to what is said of the next; and the blocks' keys and values.
+
+        `past` is told for each block, `level` is the first code's.
 
         Places are counted back from the item that is written, which is at 0, as its history is always asked.
         """
@@ -161,12 +164,14 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
             self.blocks = nn.ModuleList([make_block(*sizes) for _ in range(settings.layers)])
             self.norm, self.dropout = nn.LayerNorm(settings.width), make_dropout(settings.dropout)
 
-        def forward(self, codes: "Tensor", places: "Tensor", past: Any = None) -> tuple["Tensor", Any]:
-            levels = torch.arange(codes.shape[-1]) % trie.depth
+        def forward(
+            self, codes: "Tensor", places: "Tensor", past: Sequence[Past] | None = None, level: int = 0
+        ) -> tuple["Tensor", Any]:
+            levels = (level + torch.arange(codes.shape[-1])) % trie.depth
             x = self.codes[codes + starts[levels]] * math.sqrt(settings.width) + self.places[places]
             x, kept = self.dropout(x), []
             for at, block in enumerate(self.blocks):
-                x, own = block(x, past and (*past[0][at], past[1]))
+                x, own = block(x, past and past[at])
                 kept.append(own)
             return self.norm(x), kept
 
@@ -190,18 +195,22 @@ def beam_search(decoder: Any, trie: Trie, items: Ints, lengths: "Tensor", beams:
     places = counted_back(lengths, items.shape[1]).repeat_interleave(depth, dim=1)
     codes = torch.from_numpy(np.maximum(trie.codes[items], 0).reshape(users, 1, -1))
     hidden, kept = decoder(codes, places[:, None])
-    past = kept, torch.arange(codes.shape[2]) < depth * lengths[:, None]
-    hidden = hidden[torch.arange(users), :, depth * lengths - 1]
+    user, real = torch.arange(users), torch.arange(codes.shape[2]) < depth * lengths[:, None]
+    past = [Past((keys[:, 0], values[:, 0]), real) for keys, values in kept]
+    hidden = hidden[user, :, depth * lengths - 1]
     nodes, total = torch.zeros(users, 1, dtype=torch.long), torch.zeros(users, 1, dtype=torch.float64)
-    path = torch.zeros(users, 1, 0, dtype=torch.long)
     for level in range(depth):
-        if level:
-            hidden = decoder(path, torch.zeros_like(path), past)[0][:, :, -1]
         chances = total[:, :, None] + decoder.log_chances(hidden, level, nodes)
         total, chosen = _best(chances.flatten(1), beams)
         beam, code = chosen // chances.shape[2], chosen % chances.shape[2]
-        path = torch.cat([path.gather(1, beam[:, :, None].expand(-1, -1, level)), code[:, :, None]], dim=2)
         nodes = torch.from_numpy(trie.children[level])[nodes.gather(1, beam), code].clamp(min=0)
+        if level + 1 < depth:
+            if level:
+                own = [(keys[user[:, None], beam], values[user[:, None], beam]) for keys, values in kept]
+                past = [replace(one, own=pair) for one, pair in zip(past, own, strict=True)]
+            written = code[:, :, None]
+            hidden, kept = decoder(written, torch.zeros_like(written), past, level)
+            hidden = hidden[:, :, 0]
     return nodes, total
 
 

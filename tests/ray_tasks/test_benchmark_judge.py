@@ -12,6 +12,7 @@ from ray_tasks.interactions.metrics import mrr
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import window
 from ray_tasks.retrieval.popularity import RecentPopularity, fading_counts
+from ray_tasks.statistics import draws
 from schemas.candidates_config import Candidates
 
 EVENTS = [Event(u, i, 10 * u + i, "train") for u in range(4) for i in range(u, 5)]
@@ -90,11 +91,11 @@ def test_empty_places_get_popular_items_in_order_and_nothing_twice(own, popular)
 def test_a_lift_is_the_ratio_of_means_and_its_interval_knows_that_users_are_the_same():
     chance = np.random.default_rng(2)
     base = chance.random(400)
-    found = lift(base * 1.1, base, seed=1)
+    found = lift(base * 1.1, base, draws(len(base), 1))
     assert found["lift"] == pytest.approx(0.1)
     assert found["ci"] == pytest.approx([0.1, 0.1])
     assert found["p"] < 0.01
-    nothing = lift(chance.permutation(base), base, seed=1)
+    nothing = lift(chance.permutation(base), base, draws(len(base), 1))
     assert nothing["ci"][0] < 0 < nothing["ci"][1]
     assert nothing["p"] > 0.1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from explanation_checker import problems
 from ray_tasks.explaining import asking
-from ray_tasks.explaining.asking import Author, Phrased, ask, first_places
+from ray_tasks.explaining.asking import Author, Phrased, all_reused, ask, first_places
 from ray_tasks.explaining.blocks import Texts
 from ray_tasks.explaining.drafts import Draft
 from ray_tasks.explaining.phrasing import check, form, problem, told
@@ -175,6 +175,17 @@ def test_the_budget_is_kept_and_equal_evidence_is_paid_once(author, tmp_path):
     assert 0 < some.counters["written"] < 10
     assert some.counters["prompt_tokens"] + some.counters["output_tokens"] <= tokens // 2 + 128
     assert some.counters["over_budget"] == 10 - some.counters["written"]
+    assert everything.finished
+    assert not some.finished
+    assert all_reused(everything.counters) == {
+        "written": 0,
+        "reused": 10,
+        "rejected": {},
+        "prompt_tokens": 0,
+        "output_tokens": 0,
+        "generation_seconds": 0.0,
+    }
+    assert all_reused({}) == {}
 
 
 def test_a_rerun_and_the_next_night_ask_for_nothing_that_is_known(author, tmp_path):

@@ -9,7 +9,8 @@ from ray_tasks.interactions.rows import Rows, steady, top_k
 
 ragged = st.lists(st.lists(st.integers(0, 9), max_size=5), min_size=1, max_size=6)
 coarse = st.sampled_from([np.nan, -np.inf, -1.0, 0.0, 0.5, 1.0, 2.0])
-scores = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=7), elements=coarse)
+shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7) | st.tuples(st.just(2), st.integers(30, 150))
+scores = hnp.arrays(np.float32, shapes, elements=coarse)
 
 
 def rows_of(lists):
