@@ -47,13 +47,21 @@ class Cooccurrence:
 
 
 def fit_ease(together: Cooccurrence, l2: float) -> NDArray[np.float32]:
-    """EASE's item-item weights in closed form (Steck 2019): ridge regression of each item on all others.
+    """EASE's item-item weights in closed form (Steck 2019): ridge regression of each item on all others."""
+    return ridge_weights(together.counts, l2)
 
-    The inverse of counts + l2 is taken by Cholesky; the diagonal of the weights is 0.
+
+def ridge_weights(counts: NDArray[np.float32], l2: float, overwrite: bool = False) -> NDArray[np.float32]:
+    """Weights of the ridge regression of each item on all others, from symmetric counts; their diagonal is 0.
+
+    The inverse of counts + l2 is taken by Cholesky, in one copy of the counts, or with `overwrite` in their place: the
+    matrix is large, and every other one costs seconds until the system has found memory for it. Raises LinAlgError
+    where there is no inverse.
     """
-    if not len(together.core):
-        return together.counts  # nothing to learn from; LAPACK refuses an empty matrix
-    gram = together.counts.astype(_precision(together.counts, l2), order="F")
+    if not len(counts):
+        return counts  # nothing to learn from; LAPACK refuses an empty matrix
+    # The transpose is the same matrix with its columns together, as LAPACK wants it.
+    gram = counts.T.astype(_precision(counts, l2), order="K", copy=not overwrite)
     gram[np.diag_indices_from(gram)] += l2
     potrf, potri = lapack.get_lapack_funcs(("potrf", "potri"), (gram,))
     factor, failed = potrf(gram, lower=1, overwrite_a=1)
@@ -61,11 +69,10 @@ def fit_ease(together: Cooccurrence, l2: float) -> NDArray[np.float32]:
     if failed or failed_too:
         raise np.linalg.LinAlgError(f"co-occurrence plus l2={l2} is not positive definite")
     _mirror(inverse)
-    # Symmetric, so that the transpose is the same with its rows together: where columns are, as LAPACK leaves them, a
-    # sparse product copies the whole matrix for every block of users.
-    weights = (inverse.T / -np.diag(inverse)).astype(np.float32, copy=False)
+    weights = inverse.T  # rows together: else a sparse product copies the whole matrix for every block of users
+    weights /= -np.diag(inverse).copy()
     np.fill_diagonal(weights, 0)
-    return weights
+    return weights.astype(np.float32, copy=False)
 
 
 def _precision(counts: NDArray[np.float32], l2: float) -> type[np.floating[Any]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease
+from ray_tasks.retrieval.cooccurrence import Cooccurrence, ridge_weights
 
 
 def fit_regularised_ease(
@@ -23,10 +23,8 @@ def fit_regularised_ease(
     `words` are unit rows of the whole catalogue, (items, terms), so that `weight` counts in users: two items with the
     same text have, next to those who took both, that many users in common.
     """
-    if not len(together.core):
-        return together.counts
     of_core: Any = words[together.core]
     gram = np.asarray((of_core @ of_core.T).toarray(), dtype=np.float32)
     gram *= np.float32(weight)
     gram += together.counts
-    return fit_ease(Cooccurrence(together.core, gram, together.n_items), l2)
+    return ridge_weights(gram, l2, overwrite=True)

@@ -1,11 +1,13 @@
 """The block of the models that read histories: what a place may see, and what dropout leaves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ray_tasks.retrieval.causal import attention, make_block, make_dropout
+from ray_tasks.retrieval.causal import Past, attention, make_block, make_dropout
 
 
 @settings(max_examples=20)
@@ -27,9 +29,27 @@ def test_a_past_counts_like_what_was_read_in_one_piece(past, beams, seed):
     query, key, value = torch.randn(3, 2, beams, 2, past + 3, 4)
     key[:, :, :, :past], value[:, :, :, :past] = key[:, :1, :, :past], value[:, :1, :, :past]
     whole = attention(query, key, value, None)[:, :, :, past:]
-    shared = key[:, 0, :, :past], value[:, 0, :, :past], torch.ones(2, past, dtype=torch.bool)
-    later = (one[:, :, :, past:] for one in (query, key, value))
+    shared = Past((key[:, 0, :, :past], value[:, 0, :, :past]), torch.ones(2, past, dtype=torch.bool))
+    later = [one[:, :, :, past:] for one in (query, key, value)]
     assert torch.allclose(attention(*later, shared), whole, atol=1e-5)
+    # The latest place alone, when what the beam has written before is at hand.
+    last = attention(later[0][:, :, :, -1:], *later[1:], shared)
+    assert torch.allclose(last, whole[:, :, :, -1:], atol=1e-5)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 1_000))
+def test_a_beam_that_keeps_what_it_has_written_goes_on_as_if_it_was_read_again(past, written, seed):
+    torch.manual_seed(seed)
+    block = make_block(8, 2, 16, 0.0).eval()
+    history, beams = torch.randn(3, 1, past, 8), torch.randn(3, 2, written + 1, 8)
+    _, (keys, values) = block(history)
+    before = Past((keys[:, 0], values[:, 0]), torch.rand(3, past) < 0.7)
+    again, _ = block(beams, before)
+    _, own = block(beams[:, :, :-1], before)
+    on, (keys, _) = block(beams[:, :, -1:], replace(before, own=own))
+    assert torch.allclose(on, again[:, :, -1:], atol=1e-5)
+    assert keys.shape == (3, 2, 2, written + 1, 4)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
