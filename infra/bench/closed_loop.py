@@ -184,13 +184,18 @@ def made_up(world: World) -> dict[str, list[dict[str, Any]]]:
     """What the tasks of the language model and the encoder would have published."""
     noise = np.random.default_rng([world.users.seed, 2]).normal(0, 0.3, world.users.vectors.shape)
     vectors = world.users.vectors + noise
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    about_items = {f"i{n:04d}": vector for n, vector in enumerate(vectors.tolist())}
+    about_users = {event["user"]: about_items[event["item"]] for event in world.events}  # the latest choice
     return {
         "vocabularies": [],
-        "user_embeddings": [],
+        "user_embeddings": [
+            {"user_id": user, "kind": "profile", "text_hash": "h", "vector": vector}
+            for user, vector in sorted(about_users.items())
+        ],
         "item_embeddings": [
-            {"item_id": f"i{n:04d}", "kind": "document", "text_hash": "h", "vector": vector}
-            for n, vector in enumerate(vectors.astype(np.float32).tolist())
+            {"item_id": item, "kind": "document", "text_hash": "h", "vector": vector}
+            for item, vector in about_items.items()
         ],
     }
 
