@@ -1,10 +1,10 @@
 """Whether feedback makes the next lists better, on simulated users over ten nights (`make bench-closed-loop`).
 
 The same users live twice: in one world the night reads what they did with its lists, in the other it does not. Tastes
-drift alike in both. Each night ingests, prepares features, scores and ranks as a night does; profiles and vectors are
-made up from the items' true vectors, with noise. `lift` is the relative difference of the click rate over all nights
-with feedback to learn from (the first has none), with a 95% interval between users; `reappeared` counts places at which
-a list holds an item that its user had hidden, in the world that reads feedback.
+drift alike in both, and nobody takes an item twice. Each night ingests, prepares features, scores and ranks as a night
+does; profiles and vectors are made up from the items' true vectors, with noise. `lift` is the relative difference of
+the click rate over all nights with feedback to learn from (the first has none), with a 95% interval between users;
+`reappeared` counts places at which a list holds an item that its user had hidden, in the world that reads feedback.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.stats import t
 from simulated_users import Floats, Ints, SimulatedUsers
 from task_runs import HOME
@@ -40,8 +41,8 @@ from schemas.tables import TABLES
 START = date(2026, 3, 1)
 PAST_DAYS, PER_DAY = 30, 1
 PLACES = 10
-HIDES = 0.05
-"""Chance that a user hides an item that was looked at, not clicked on, and is liked less than most."""
+HIDES, DISLIKED = 0.05, 0.05
+"""Chance that a user hides an item that was looked at and not clicked on, where its chance of a click is less."""
 GRIDS = {
     "sources": ("popularity", "ease", "item_item", "text", "newcomers", "new_items"),
     "per_source": 40,
@@ -58,7 +59,10 @@ GRIDS = {
 
 @dataclass
 class World:
-    """One life of the users: what they did before, and what they said of the lists."""
+    """One life of the users: what they did before, and what they said of the lists.
+
+    Nobody takes an item twice: `taken`, (users, items), is what a click or an earlier choice has had its use of.
+    """
 
     users: SimulatedUsers
     folder: Path
@@ -68,23 +72,31 @@ class World:
     hidden: set[tuple[int, int]] = field(default_factory=set)
     clicks: list[Ints] = field(default_factory=list)
     reappeared: int = 0
+    taken: NDArray[np.bool_] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.taken = np.zeros((self.users.users, self.users.items), dtype=bool)
 
     def live_before(self) -> None:
         """Days without lists, on which users take what they like among a few items that they come across."""
         for day in range(-PAST_DAYS, 0):
             met = self.users.moves.integers(0, self.users.items, (self.users.users, 12))
-            liked = self.users.attraction(met) * self.users.moves.random(met.shape)
+            new = ~self.taken[np.arange(len(met))[:, None], met]
+            liked = self.users.attraction(met) * new * self.users.moves.random(met.shape)
             best = np.argsort(-liked, axis=1)[:, :PER_DAY]
             for user, places in enumerate(best):
+                self.taken[user, met[user, places]] = True
                 self.events += [self._event(user, int(met[user, place]), day, 3_600 * 12) for place in places]
 
     def live(self, night: int, lists: Ints) -> None:
         """A day with lists, -1 for empty places."""
         shown = np.maximum(lists, 0)
         looked = self.users.chance.random(lists.shape) < self.users.examination(lists.shape[1])
-        likes = self.users.attraction(shown)
-        clicked = looked & (self.users.chance.random(lists.shape) < likes) & (lists >= 0)
-        hides = looked & ~clicked & (likes < 0.05) & (self.users.chance.random(lists.shape) < HIDES) & (lists >= 0)
+        everybody = np.arange(len(lists))[:, None]
+        attraction, new = self.users.attraction(shown), ~self.taken[everybody, shown]
+        clicked = looked & (self.users.chance.random(lists.shape) < attraction * new) & (lists >= 0)
+        hiding = self.users.chance.random(lists.shape) < HIDES * (attraction < DISLIKED)
+        hides = looked & ~clicked & hiding & (lists >= 0)
         self.reappeared += sum((user, int(item)) in self.hidden for user, own in enumerate(lists) for item in own)
         for user, place in zip(*np.nonzero(lists >= 0), strict=True):
             item, at = int(lists[user, place]), 3_600 * 9 + int(place)
@@ -94,6 +106,8 @@ class World:
                 self.feedback.append(said)
             if hides[user, place]:
                 self.hidden.add((int(user), item))
+        user, place = np.nonzero(clicked)
+        self.taken[user, lists[user, place]] = True
         self.clicks.append(clicked.sum(axis=1))
         self.users.next_day()
 
