@@ -1,10 +1,13 @@
 """Whether feedback makes the next lists better, on simulated users over ten nights (`make bench-closed-loop`).
 
-The same users live twice: in one world the night reads what they did with its lists, in the other it does not. Tastes
-drift alike in both, and nobody takes an item twice. Each night ingests, prepares features, scores and ranks as a night
-does; profiles and vectors are made up from the items' true vectors, with noise. `lift` is the relative difference of
-the click rate over all nights with feedback to learn from (the first has none), with a 95% interval between users;
-`reappeared` counts places at which a list holds an item that its user had hidden, in the world that reads feedback.
+The same users live three times. In the world `on` the night reads what they did with its lists as feedback: what was
+shown, at which place, clicked on, hidden. In `log` it is told only what they took, as a log of sales tells it, and in
+`off` nothing. Tastes drift alike in all, and nobody takes an item twice. Each night ingests, prepares features, scores
+and ranks as a night does; profiles and vectors are made up from the items' true vectors, with noise.
+
+`lift` is the relative difference of the click rate between `on` and `off` over all nights with feedback to learn from
+(the first has none), with a 95% interval between users; `lift_over_log` the same between `on` and `log`. `reappeared`
+counts places at which a list holds an item that its user had hidden, in the world that reads feedback.
 """
 
 import argparse
@@ -12,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -41,7 +44,7 @@ from schemas.tables import TABLES
 START = date(2026, 3, 1)
 PAST_DAYS, PER_DAY = 30, 1
 PLACES = 10
-HIDES, DISLIKED = 0.05, 0.05
+HIDES, DISLIKED = 0.5, 0.05
 """Chance that a user hides an item that was looked at and not clicked on, where its chance of a click is less."""
 GRIDS = {
     "sources": ("popularity", "ease", "item_item", "text", "newcomers", "new_items"),
@@ -61,12 +64,12 @@ GRIDS = {
 class World:
     """One life of the users: what they did before, and what they said of the lists.
 
-    Nobody takes an item twice: `taken`, (users, items), is what a click or an earlier choice has had its use of.
+    `name`: on, log or off. Nobody takes an item twice: `taken`, (users, items), is what a click or an earlier choice has had its use of.
     """
 
     users: SimulatedUsers
     folder: Path
-    reads_feedback: bool
+    name: str
     events: list[dict[str, Any]] = field(default_factory=list)
     feedback: list[dict[str, Any]] = field(default_factory=list)
     hidden: set[tuple[int, int]] = field(default_factory=set)
@@ -108,6 +111,9 @@ class World:
                 self.hidden.add((int(user), item))
         user, place = np.nonzero(clicked)
         self.taken[user, lists[user, place]] = True
+        if self.name == "log":
+            items = lists[user, place]
+            self.events += [self._event(int(u), int(i), night, 3_600 * 12) for u, i in zip(user, items, strict=True)]
         self.clicks.append(clicked.sum(axis=1))
         self.users.next_day()
 
@@ -129,7 +135,7 @@ class World:
             "interactions": self._csv("events", pair),
             "items": self._csv("items", {"item_id": "item", "title": "name", "categories": "tags"}),
         }
-        if self.reads_feedback and self.feedback:
+        if self.name == "on" and self.feedback:
             source["feedback"] = self._csv("feedback", {**pair, "kind": "kind", "rank": "rank"})
         document = {
             "source": source,
@@ -146,7 +152,7 @@ class World:
 
 
 def main() -> None:
-    """Let both worlds live, and write build/bench/closed-loop.json."""
+    """Let all worlds live, and write build/bench/closed-loop.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=600)
     parser.add_argument("--items", type=int, default=300)
@@ -156,8 +162,8 @@ def main() -> None:
     home = HOME / "build" / "bench" / "closed-loop"
     shutil.rmtree(home, ignore_errors=True)
     worlds = {
-        name: World(SimulatedUsers(arguments.users, arguments.items, arguments.seed), home / name, name == "on")
-        for name in ("on", "off")
+        name: World(SimulatedUsers(arguments.users, arguments.items, arguments.seed), home / name, name)
+        for name in ("on", "log", "off")
     }
     os.environ.setdefault("PYSPARK_SUBMIT_ARGS", "--master local[2] --driver-memory 2g pyspark-shell")
     with spark_session("closed-loop") as spark, ray_session():
@@ -166,7 +172,7 @@ def main() -> None:
             for night in range(arguments.nights):
                 world.live(night, lists_of(world, world.config(night), spark))
                 print(f"{name}, night {night + 1}: click rate {world.clicks[-1].mean() / PLACES:.4f}", flush=True)
-    figures = {**compared(worlds["on"], worlds["off"]), **vars(arguments)}
+    figures = {**compared(worlds), **vars(arguments)}
     print(json.dumps(figures, indent=2))
     written(HOME, "closed-loop", figures)
 
@@ -214,24 +220,24 @@ def made_up(world: World) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def compared(on: World, off: World) -> dict[str, Any]:
-    """Click rates from the second night on, their relative difference, and hidden items that came again."""
-    rates: list[Floats] = [np.array(world.clicks[1:], dtype=float).mean(axis=0) / PLACES for world in (on, off)]
-    means = [float(rate.mean()) for rate in rates]
-    lift = means[0] / means[1] - 1
-    rest = rates[0] - (1 + lift) * rates[1]
-    error = float(rest.std(ddof=1) / np.sqrt(len(rest)) / means[1])
+def compared(worlds: Mapping[str, World]) -> dict[str, Any]:
+    """Click rates from the second night on, their relative differences, and hidden items that came again."""
+    rates = {name: np.array(world.clicks[1:], dtype=float).mean(axis=0) / PLACES for name, world in worlds.items()}
+    found: dict[str, Any] = {f"click_rate_{name}": round(float(rate.mean()), 5) for name, rate in rates.items()}
+    for key, other in (("lift", "off"), ("lift_over_log", "log")):
+        found[key], found[f"{key}_ci"] = lift(rates["on"], rates[other])
+    on = worlds["on"]
+    nightly = {f"nightly_{n}": [round(float(c.mean()) / PLACES, 4) for c in w.clicks] for n, w in worlds.items()}
+    return {**found, "reappeared": on.reappeared, "hidden": len(on.hidden), **nightly}
+
+
+def lift(one: Floats, other: Floats) -> tuple[float, list[float]]:
+    """Relative difference of two means over the same users, and its 95% interval by the delta method."""
+    found = float(one.mean() / other.mean()) - 1
+    rest = one - (1 + found) * other
+    error = float(rest.std(ddof=1) / np.sqrt(len(rest)) / other.mean())
     half = float(t.ppf(0.975, len(rest) - 1)) * error
-    return {
-        "click_rate_on": round(means[0], 5),
-        "click_rate_off": round(means[1], 5),
-        "lift": round(lift, 4),
-        "lift_ci": [round(lift - half, 4), round(lift + half, 4)],
-        "reappeared": on.reappeared,
-        "hidden": len(on.hidden),
-        "nightly_on": [round(float(own.mean()) / PLACES, 4) for own in on.clicks],
-        "nightly_off": [round(float(own.mean()) / PLACES, 4) for own in off.clicks],
-    }
+    return round(found, 4), [round(found - half, 4), round(found + half, 4)]
 
 
 if __name__ == "__main__":
