@@ -64,7 +64,8 @@ GRIDS = {
 class World:
     """One life of the users: what they did before, and what they said of the lists.
 
-    `name`: on, log or off. Nobody takes an item twice: `taken`, (users, items), is what a click or an earlier choice has had its use of.
+    `name`: on, log or off. Nobody takes an item twice: `taken`, (users, items), is what a click or an earlier choice
+    has had its use of.
     """
 
     users: SimulatedUsers
