@@ -46,7 +46,7 @@ class Ranker:
         return np.where(lists.column("user_count") > 0, learned, first_order(lists))
 
     def _learned(self, lists: Lists, fused: Floats) -> Floats:
-        """Scores by the mean of all boosters for the DEPTH candidates of each user that the first one likes best.
+        """Scores by the mean of all boosters for the DEPTH candidates of each user that the first trees like best.
 
         Prediction is most of what ranking costs, and boosters differ in the users and the candidates that they learnt
         from, not in what they learnt: what the first trees of one of them put below 150 others is in no list of twenty.
