@@ -3,10 +3,12 @@
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger("nightrec.ray_session")
 
@@ -82,6 +84,22 @@ def one_core_task(function: Any, *, ends_worker: bool = False) -> Any:
     import ray
 
     return ray.remote(num_cpus=min(1.5, 1 + 1 / cores()), max_calls=int(ends_worker))(function)
+
+
+def on_a_core(function: Callable[..., T]) -> Callable[..., T]:
+    """A function that waits for a core of this machine, keeps it busy elsewhere, and returns what comes of it.
+
+    For what reads this machine's files, from threads that shall not take more cores than Ray has given away.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    def waits(*arguments: Any) -> T:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        found: T = ray.get(one_core_task(function).options(scheduling_strategy=here).remote(*arguments))
+        return found
+
+    return waits
 
 
 def _arguments() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Task `user_profiles`: what each user likes, written by the language model within the night's budget."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,9 @@ from schemas.tables import TABLES
 VERDICTS = {"like": "like", "dislike": "dislike", "hide_item": "dislike"}
 """Kinds of feedback that state a preference."""
 
+PART = 1_000
+"""Rows of a large table that become Python's objects at once."""
+
 Row = Mapping[str, Any]
 
 
@@ -39,7 +42,7 @@ def write_user_profiles(task: Task) -> None:
     profiles = task.read("item_profiles").read(["item_id", "themes"]).to_pylist()
     counts = task.read("item_statistics").read(["item_id", "n_interactions"]).to_pylist()
     vocabulary = Vocabulary.from_table(task.read("vocabularies").read())
-    histories = task.read("user_histories").read().to_pylist()
+    histories = in_parts(task.read("user_histories").read())
     catalogue = Catalogue.of(documents, vocabulary, profiles)
     usual = tastes.typical(catalogue.themes_of, {row["item_id"]: row["n_interactions"] for row in counts})
     entities = user_entities(histories, catalogue, usual, task.config, user_facts(task))
@@ -47,8 +50,13 @@ def write_user_profiles(task: Task) -> None:
     publish_costs(task, costs)
 
 
+def in_parts(rows: pa.Table) -> Iterator[Row]:
+    """The rows one by one; of a table of any size, only a part is there as Python's objects."""
+    return (row for batch in rows.to_batches(max_chunksize=PART) for row in batch.to_pylist())
+
+
 def user_entities(
-    histories: Sequence[Row],
+    histories: Iterable[Row],
     catalogue: Catalogue,
     usual: Mapping[str, float],
     config: RunConfig,
@@ -84,8 +92,8 @@ def user_figures(
 
 def user_facts(task: Task) -> dict[str, UserFacts]:
     """What users said before as_of, by user_id: own reviews and wishes, newest first, and feedback on items."""
-    reviewed = task.read("interactions").read(["user_id", "item_id", "timestamp", "review"])
-    reviews = _newest(reviewed.filter(pc.is_valid(reviewed["review"])))
+    columns = ["user_id", "item_id", "timestamp", "review"]
+    reviews = _newest(task.read("interactions").read(columns, where=pc.field("review").is_valid()))
     wishes = _newest(task.read("requests").read(["user_id", "timestamp", "text"]))
     stated = _newest(task.read("feedback").read(["user_id", "item_id", "timestamp", "kind"]))
     return {

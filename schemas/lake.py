@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
@@ -49,9 +50,9 @@ class Snapshot:
         filesystem, _ = resolve(self.uris[0])
         return ds.dataset([resolve(uri)[1] for uri in self.uris], schema=schema, filesystem=filesystem)
 
-    def read(self, columns: list[str] | None = None) -> pa.Table:
-        """The partition's rows, in key order, so that what follows does not depend on how files were written."""
-        table = self.dataset().to_table(columns=columns)
+    def read(self, columns: list[str] | None = None, where: pc.Expression | None = None) -> pa.Table:
+        """The partition's rows that fulfil `where`, in key order: what follows does not depend on how files lie."""
+        table = self.dataset().to_table(columns=columns, filter=where)
         keys = [key for key in TABLES[self.table].key if columns is None or key in columns]
         return table.sort_by([(key, "ascending") for key in keys]) if keys else table
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from measurement import written
 from ray_tasks.benchmark.data import Dataset, load
+from ray_tasks.benchmark.peer_files import run_beside
 from ray_tasks.benchmark.peers import Peers
 from ray_tasks.benchmark.profiles import BUDGET, Profiles, item_profiles
 from ray_tasks.benchmark.protocols import PROTOCOLS
@@ -22,6 +23,7 @@ from ray_tasks.benchmark.rerank import TOKENS, TUNING_MINUTES, Plan
 from ray_tasks.benchmark.run import Comparison, summary
 from ray_tasks.benchmark.settings import CANDIDATES, RANKING
 from ray_tasks.benchmark.texts import item_texts
+from ray_tasks.ray_session import on_a_core
 from schemas.generation_config import Encoder, Generator
 from schemas.usage import UsageMeter
 
@@ -114,7 +116,8 @@ def peers(folder: Path, arguments: argparse.Namespace) -> Peers | None:
     if arguments.no_peers:
         return None
     python = HOME / ".venv-peers" / "bin" / "python"
-    return Peers(python, PEERS / "rank.py", folder / "peers", arguments.seed, CANDIDATES.tuning_users)
+    script, users = PEERS / "rank.py", CANDIDATES.tuning_users
+    return Peers(python, script, folder / "peers", arguments.seed, users, run=on_a_core(run_beside))
 
 
 def short(name: str) -> str:

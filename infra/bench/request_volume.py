@@ -97,16 +97,12 @@ def people_of(data: Dataset, folder: Path) -> People:
     """The users' newest items, and popularity as everybody's list."""
     log = data.log
     popular = np.argsort(-np.bincount(log.item, minlength=len(data.titles)), kind="stable")[:10]
-    taken: dict[int, list[str]] = {}
-    for user, item in zip(log.user[::-1].tolist(), log.item[::-1].tolist(), strict=True):
-        own = taken.setdefault(user, [])
-        if len(own) < MOST_HISTORY:
-            own.append(log.item_ids[item])
+    taken = log.histories()
     rows: dict[str, list[dict[str, Any]]] = {
         "user_embeddings": [],
         "user_histories": [
-            {"user_id": log.user_ids[user], "items": [{"item_id": item} for item in items]}
-            for user, items in sorted(taken.items())
+            {"user_id": user, "items": [{"item_id": log.item_ids[item]} for item in taken[row][:MOST_HISTORY].tolist()]}
+            for row, user in enumerate(log.user_ids)
         ],
         "recommendations": [
             {"user_id": user, "rank": rank, "item_id": log.item_ids[item], "score": -float(rank)}
@@ -118,7 +114,9 @@ def people_of(data: Dataset, folder: Path) -> People:
     snapshots = []
     for name, own in rows.items():
         path = folder / f"{name}.parquet"
-        pq.write_table(pa.Table.from_pylist(own, schema=TABLES[name].schema), path)
+        # Of the columns, those that answering reads.
+        columns = [field for field in TABLES[name].schema if not own or field.name in own[0]]
+        pq.write_table(pa.Table.from_pylist(own, schema=pa.schema(columns)), path)
         snapshots.append(Snapshot(name, NIGHT.date(), 0, (str(path),)))
     return People(*snapshots, {})
 

@@ -7,6 +7,9 @@ real ones cost on the smallest of the logs, under a budget of tokens: seconds pe
 `exponents`: of each task, the slope of log seconds over log events between the two largest logs, without what the task
 takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak. What is foretold for 10^8
 events is the largest log's figure times 10 to the power of the slope.
+
+It takes hours. What a night took is kept below build/bench/scale; a benchmark that was stopped goes on behind its last
+whole night, unless the code was changed since.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from synthetic_night import made_up_night
 from task_runs import HOME, NIGHT_TASKS, costs, run_tasks
 
 from measurement import written
+from schemas.code_digest import code_digest
 from schemas.lake import Lake
 from schemas.manifest import publish_night
 from schemas.night import task_records
@@ -39,7 +43,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20_241)
     arguments = parser.parse_args()
     folder = HOME / "build" / "bench" / "scale"
-    shutil.rmtree(folder, ignore_errors=True)
     start = night(folder, SMALLEST, arguments.seed)
     nights = {int(events): night(folder, int(events), arguments.seed) for events in sorted(arguments.events)}
     summary = {
@@ -63,6 +66,11 @@ def main() -> None:
 def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
     """A night on a log of so many events: what each task took, and what the pipeline switched to by its rules."""
     home = folder / f"{events:.0e}"
+    kept = home.with_name(f"{home.name}-{seed}-{code_digest()[:12]}.json")
+    if kept.exists():
+        print(f"{events:,} events: measured before, in {kept.relative_to(HOME)}", flush=True)
+        return json.loads(kept.read_text(encoding="utf-8"))
+    shutil.rmtree(home, ignore_errors=True)
     config, sizes = made_up_night(home, events, seed, generator=FAKES, encoder=FAKE)
     publish_night(run_tasks(config))
     found = {
@@ -72,12 +80,14 @@ def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
         "tasks": costs(config),
     }
     shutil.rmtree(home)  # gigabytes
+    kept.write_text(json.dumps(found), encoding="utf-8")
     return found
 
 
 def real_models(folder: Path, events: int, seed: int) -> dict[str, float]:
     """Seconds per token of profiles and per text encoded, by the models that a night has by default."""
     home = folder / "real"
+    shutil.rmtree(home, ignore_errors=True)
     config, _ = made_up_night(home, events, seed, generator={"nightly_token_budget": SAMPLE_TOKENS})
     run_tasks(config, NIGHT_TASKS[: NIGHT_TASKS.index("ray_tasks.embeddings") + 1])
     rows = Lake(config.lake).snapshot("generation_costs", config.night).read().to_pylist()

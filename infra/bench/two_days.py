@@ -13,7 +13,7 @@ from schemas.config import RunConfig, freeze
 
 NIGHT = date(1998, 4, 23)
 NEW_CHOICES = 4
-"""New interactions of each user that changed."""
+"""New interactions of each user that changed, unless it has fewer items left."""
 
 
 def parsed(description: str) -> argparse.Namespace:
@@ -59,7 +59,8 @@ def next_day(
 
 def _unseen(events: pd.DataFrame, user: int, ids: list[str], chance: random.Random) -> list[str]:
     seen = set(events.loc[events["user_id"] == user, "item_id"])
-    return chance.sample([item for item in ids if int(item) not in seen], NEW_CHOICES)
+    unseen = [item for item in ids if int(item) not in seen]
+    return chance.sample(unseen, min(NEW_CHOICES, len(unseen)))
 
 
 def write_sources(folder: Path, events: pd.DataFrame, items: pd.DataFrame) -> None:

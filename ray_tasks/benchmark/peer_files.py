@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue
 from schemas.errors import BenchmarkError
 
+OURS = ("PYTHON", "MALLOC_")
+"""Beginnings of variables that are meant for our own processes."""
 TAIL = 2_000
 """Characters of a failed process' last words that an error quotes."""
 
@@ -45,18 +48,18 @@ def positions_of(view: Window) -> Ints:
     return np.searchsorted(view.log.user_ids, view.user_ids).astype(np.int64)
 
 
-def run_beside(python: Path, script: Path, folder: Path, what: str, threads: int = 1) -> None:
-    """Run `python script folder`; raises BenchmarkError with its last words when it fails.
+def run_beside(python: Path, script: Path, folder: Path, what: str, threads: int = 1) -> float:
+    """Run `python script folder`; returns its seconds. Raises BenchmarkError with its last words when it fails.
 
-    It gets none of our import path: its environment is its own.
+    It gets none of our import path and none of what we tell the allocator: its environment is its own.
     """
     if not python.exists():
         raise BenchmarkError(f"{what}: no interpreter {python}; run `make peers`, or leave the peers out (--no-peers)")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     # Threads that wait for each other sleep: spinning, they took ten times as long where other programs had a turn.
     environment |= {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     environment |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
-    words = folder / "words.txt"
+    words, started = folder / "words.txt", time.monotonic()
     with words.open("wb") as out:
         command = [str(python), "-s", str(script), str(folder)]
         code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False).returncode
@@ -67,6 +70,7 @@ def run_beside(python: Path, script: Path, folder: Path, what: str, threads: int
             f"{what}: {script.name} ended with {code} and no answer; its request is kept in {folder}, its last words:\n"
             f"{said}"
         )
+    return time.monotonic() - started
 
 
 def read_lists(table: pa.Table, view: Window, catalogue: Catalogue | None, model: str) -> Ints:

@@ -9,7 +9,6 @@ import logging
 import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -98,6 +97,7 @@ class Peers:
     """The models that `grids` names for a log, run as `python script FOLDER` (infra/bench/peers/rank.py).
 
     As many models as there are cores run side by side, with a thread each: at these sizes a second thread hardly helps.
+    `run` is how: where others keep the cores busy too, it waits for one (`ray_session.on_a_core`).
     `costs` by model and `versions` by library are filled while they run.
     """
 
@@ -108,6 +108,7 @@ class Peers:
     tuning_users: int
     grids: Callable[[Log], Mapping[str, tuple[Grid, ...]]] = field(default_factory=lambda: grids)
     beside: int = os.cpu_count() or 1
+    run: Callable[[Path, Path, Path, str], float] = run_beside
     costs: dict[str, Cost] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -181,10 +182,8 @@ class Peers:
         folder.mkdir(parents=True)
         told = {"model": model, "parameters": tried, "k": K, "seed": self.seed, "threads": 1}
         write_request(folder, told, views, catalogues)
-        started = time.monotonic()
-        run_beside(self.python, self.script, folder, model)
-        answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
-        answer["seconds"] = time.monotonic() - started
+        seconds = self.run(self.python, self.script, folder, model)
+        answer = json.loads((folder / "answer.json").read_text(encoding="utf-8")) | {"seconds": seconds}
         self.costs[model] = self.costs.get(model, Cost()).plus(answer)
         self.versions |= answer["versions"]
         log.info("%s: %.0f s, %.0f s of CPU", model, answer["seconds"], answer["cpu_seconds"])

@@ -3,11 +3,12 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ray_tasks.benchmark.blend import (
     Blend,
@@ -46,6 +47,9 @@ from schemas.candidates_config import Candidates
 from schemas.ranking_config import FinalList, Ranking
 
 log = logging.getLogger("nightrec.benchmark")
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 ALL_TIME = 100_000.0
 """Days of a window that no log exceeds."""
@@ -96,12 +100,13 @@ class Comparison:
         factory = SourceFactory(view.log, self.texts, self.candidates, self.seed)
         catalogues = self.catalogues(view.log)
         headline = list(catalogues)[-1]
+        users = restrict(view, catalogues[headline])
         with self.timed("tune"):
-            trials = self.trials(restrict(view, catalogues[headline]), factory)
-            tuned = tune_all(trials, factory, catalogues[headline])
-        if self.peers:
-            with self.timed("peers"):
-                tuned |= self.peers.tune(restrict(view, catalogues[headline]), catalogues[headline])
+            tuned, of_peers = both(
+                lambda: tune_all(self.trials(users, factory), factory, catalogues[headline]),
+                lambda: self.peers.tune(users, catalogues[headline]) if self.peers else {},
+            )
+            tuned |= of_peers
         with self.timed("fit"):
             fitted = fit_all(factory, self.parameters(tuned))
         learnt: dict[str, dict[str, Blend]] = {}
@@ -134,11 +139,13 @@ class Comparison:
         factory = SourceFactory(view.log, self.texts, self.candidates, self.seed)
         popularity = RecentPopularity.fit(view.log, tuned["popularity"].parameters["days"])
         inside = self.parameters(tuned)
-        with self.timed("fit"):
-            fitted = fit_all(factory, inside)
         catalogues = self.catalogues(view.log)
         views = {name: restrict(view, allowed) for name, allowed in catalogues.items()}
-        others = self.peer_lists(views, tuned, catalogues)
+        with self.timed("fit"):
+            fitted, others = both(
+                lambda: fit_all(factory, inside),
+                lambda: self.peers.rank(views, tuned, catalogues) if self.peers else {},
+            )
         with self.timed("rank"):
             alone = self.alone(views, tuned, factory, catalogues)
         for name, allowed in catalogues.items():
@@ -149,18 +156,9 @@ class Comparison:
                     ScoredBlocks.of(users, fitted, self.candidates, allowed), learnt[name], self.explore
                 )
                 lists, chances = rank_all(blocks, self.scratch(f"ranked-{name}"))
-                lists |= others[name] | alone[name]
+                lists |= others.get(name, {}) | alone[name]
             self.lists[name] = {model: filled(ranked, popular) for model, ranked in lists.items()}
             self.describe(name, learnt[name][WHOLE], self.lists[name][WHOLE], chances, users)
-
-    def peer_lists(
-        self, views: Mapping[str, Window], tuned: Mapping[str, Tuned], catalogues: Mapping[str, Catalogue | None]
-    ) -> dict[str, dict[str, Ints]]:
-        """Lists of the test users by the models of other libraries, by catalogue and model."""
-        if not self.peers:
-            return {name: {} for name in catalogues}
-        with self.timed("peers"):
-            return self.peers.rank(views, tuned, catalogues)
 
     def alone(
         self,
@@ -276,6 +274,13 @@ class Comparison:
         yield
         self.seconds[stage] = round(self.seconds.get(stage, 0) + time.monotonic() - started, 1)
         log.info("%s: %.0f s so far", stage, self.seconds[stage])
+
+
+def both(one: Callable[[], S], other: Callable[[], T]) -> tuple[S, T]:
+    """What two functions return that run at the same time, each on the cores that Ray gives it."""
+    with ThreadPoolExecutor(1) as beside:
+        begun = beside.submit(other)
+        return one(), begun.result()
 
 
 def _tuned(model: str, tuned: Mapping[str, Tuned]) -> dict[str, Any]:

@@ -24,8 +24,11 @@ CHECKPOINTS = (0, 1, 3, 10, 25, 50, 75, 100, 150, 200, 250, 300)
 FOLDS = 5
 LABEL_WEIGHT = "label_weight"
 """Column of lists to learn from: how much a hit counts, 1 for what no list was in the way of."""
-GLANCE, DEPTH = 50, 150
-"""Trees of the first booster that score every candidate, and the candidates of a user that all boosters score then."""
+GLANCE = 50
+"""Trees of the first booster that score every candidate."""
+DEPTHS = (150, 120, 100)
+"""Candidates of a user that the first booster scores then, and those that each other one does; the last for the rest.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,29 @@ class Ranker:
         return np.where(lists.column("user_count") > 0, learned, first_order(lists))
 
     def _learned(self, lists: Lists, fused: Floats) -> Floats:
-        """Scores by the mean of all boosters for the DEPTH candidates of each user that the first trees like best.
+        """Scores by the mean of all boosters for the candidates of each user that the first of them like best.
 
         Prediction is most of what ranking costs, and boosters differ in the users and the candidates that they learnt
-        from, not in what they learnt: what the first trees of one of them put below 150 others is in no list of twenty.
-        It stays below these, in the order of those trees.
+        from, not in what they learnt: what the first trees of one of them put below 150 others is in no list of twenty,
+        nor what two of them put below 100. It stays below these, in the order of those that scored it.
         """
         values, user = features(lists, self.names), lists.user_of
-        rough = fused + self._boosters[0].predict(values, num_iteration=GLANCE, num_threads=1)
-        floor = floors(lists, rough, DEPTH)[user]
-        best = rough >= floor
-        scores = np.full(len(rough), np.inf)
-        scores[best] = fused[best] + self.trees(values[best])
-        least = np.minimum.reduceat(scores, lists.starts)[user]
-        return np.where(best, scores, np.nextafter(least, -np.inf) + (rough - floor))
+        scores = fused + self._boosters[0].predict(values, num_iteration=GLANCE, num_threads=1)
+        sums, kept = np.zeros(len(scores)), np.ones(len(scores), dtype=bool)
+        left: list[tuple[NDArray[np.bool_], Floats, Floats]] = []
+        for number, booster in enumerate(self._boosters):
+            rough = np.where(kept, scores, -np.inf)
+            floor = floors(lists, rough, DEPTHS[min(number, len(DEPTHS) - 1)])[user]
+            left.append((kept, scores, floor))
+            kept = kept & (rough >= floor)
+            sums[kept] += booster.predict(values[kept], num_threads=1)
+            scores = np.where(kept, fused + sums / (number + 1), scores)
+        for candidates, rough, floor in reversed(left):
+            out = candidates & ~kept
+            least = np.minimum.reduceat(np.where(kept, scores, np.inf), lists.starts)[user]
+            scores[out] = np.nextafter(least[out], -np.inf) + (rough[out] - floor[out])
+            kept = candidates
+        return scores
 
     def trees(self, values: NDArray[np.float32]) -> Floats:
         """What the trees add to the fusion score of each row of features."""

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 OFTEN = 50
 """Events per item up to which a model needs all of its dropout; the more there are, the less is there to hold back."""
-SCORED_TOGETHER = 128
-"""Users scored in one pass, always of this shape: what a user gets must not depend on who else is asked about."""
+WIDTHS = (8, 24)
+"""Places for histories of at most so many items; longer ones get `longest`."""
+READ_TOGETHER = 2_048
+"""Places that are read in one pass."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,9 @@ class SequenceSource:
     def score(self, history: Rows) -> Scores:
         """See CandidateSource: the chance of each item to be next; NaN for users without a known item."""
         latest = [h[~self.unknown[h]][: self.settings.longest] for h in map(history.__getitem__, range(len(history)))]
-        known = np.flatnonzero([len(h) > 0 for h in latest])
         scores: Scores = np.full((len(history), len(self.items)), np.nan, dtype=np.float32)
-        for start in range(0, len(known), SCORED_TOGETHER):
-            rows = known[start : start + SCORED_TOGETHER]
-            tastes = self._tastes([latest[row] for row in rows])
+        for width, rows in read_together(np.array([len(h) for h in latest]), self.settings.longest):
+            tastes = self._tastes([latest[row] for row in rows], width)
             logits = plain_product(np.column_stack([tastes, np.ones(len(tastes), np.float32)]), self.items.T, 4)
             logits[:, self.unknown] = -np.inf
             chances = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
@@ -88,11 +88,12 @@ class SequenceSource:
         """Without the encoder at hand, which is made again from the weights."""
         return {name: value for name, value in self.__dict__.items() if name != "_encoder"}
 
-    def _tastes(self, latest: list[Ints]) -> Vectors:
-        """(users, width): what the encoder makes of the histories, most recent item first."""
+    def _tastes(self, latest: list[Ints], places: int) -> Vectors:
+        """(users, width): what the encoder makes of histories of at most so many places, most recent item first."""
         import torch
 
-        ids, length = np.zeros((SCORED_TOGETHER, self.settings.longest), np.int64), np.ones(SCORED_TOGETHER, np.int64)
+        users = rows_of(places)
+        ids, length = np.zeros((users, places), np.int64), np.ones(users, np.int64)
         for row, items in enumerate(latest):
             ids[row, : len(items)], length[row] = items[::-1], len(items)
         with torch.inference_mode():
@@ -108,6 +109,24 @@ class SequenceSource:
         encoder = make_encoder(self.settings)
         encoder.load_state_dict({name: torch.tensor(values) for name, values in self.weights.items()})
         return encoder.eval()
+
+
+def read_together(lengths: Ints, longest: int) -> Iterator[tuple[int, Ints]]:
+    """How many places histories get, and which ones are read in one pass; those without an item are left out.
+
+    The shape of a pass hangs on a history's own length: what a user gets must not depend on who else is asked about.
+    """
+    shorter = 0
+    for places in (*(width for width in WIDTHS if width < longest), longest):
+        rows = np.flatnonzero((lengths > shorter) & (lengths <= places))
+        for start in range(0, len(rows), rows_of(places)):
+            yield places, rows[start : start + rows_of(places)]
+        shorter = places
+
+
+def rows_of(places: int) -> int:
+    """Histories of so many places that are read in one pass."""
+    return max(1, READ_TOGETHER // places)
 
 
 def fit_sequence(

@@ -239,9 +239,9 @@ def test_the_test_window_teaches_the_ranker_nothing(trained):
 def test_all_boosters_score_the_best_candidates_and_what_is_below_stays_below(monkeypatch, depth):
     lists, targets = taken_by_week_count(40)
     ranker = learned(lists, targets).ranker
-    monkeypatch.setattr(trees, "DEPTH", 1_000)
+    monkeypatch.setattr(trees, "DEPTHS", (1_000,))
     whole, first = ranker.score(lists), replace(ranker, models=ranker.models[:1]).score(lists)
-    monkeypatch.setattr(trees, "DEPTH", depth)
+    monkeypatch.setattr(trees, "DEPTHS", (depth,))
     scores = ranker.score(lists)
     for start, length in zip(lists.starts, lists.lengths, strict=True):
         own = slice(start, start + length)
@@ -250,6 +250,23 @@ def test_all_boosters_score_the_best_candidates_and_what_is_below_stays_below(mo
         below = scores[own][~exact]
         assert (below < scores[own][exact].min()).all()
         assert (np.diff(below[np.argsort(first[own][~exact], kind="stable")]) >= 0).all()
+
+
+def test_each_booster_narrows_what_the_next_one_scores(monkeypatch):
+    lists, targets = taken_by_week_count(40)
+    ranker = learned(lists, targets).ranker
+    monkeypatch.setattr(trees, "DEPTHS", (1_000,))
+    whole, by_one, by_two = (replace(ranker, models=ranker.models[:n]).score(lists) for n in (None, 1, 2))
+    monkeypatch.setattr(trees, "DEPTHS", (9, 5, 3))
+    scores = ranker.score(lists)
+    for start, length in zip(lists.starts, lists.lengths, strict=True):
+        own = slice(start, start + length)
+        second = by_one[own] >= np.sort(by_one[own])[-5]
+        rough = np.where(second, by_two[own], -np.inf)
+        last = rough >= np.sort(rough)[-3]
+        assert np.array_equal(scores[own][last], whole[own][last])
+        assert scores[own][last].min() > scores[own][second & ~last].max(initial=-np.inf)
+        assert scores[own][second].min() > scores[own][~second].max()
 
 
 def test_a_hit_counts_as_much_as_the_log_weighs_it_and_where_it_weighs_nothing_all_is_as_before():

@@ -7,8 +7,7 @@ from ray_tasks.benchmark.report.figures import Result, catalogues
 from ray_tasks.benchmark.report.words import duration, finite, number
 
 STAGES = {
-    "tune": "Tuning sources and baselines",
-    "peers": "Models of other libraries",
+    "tune": "Tuning all models",
     "fit": "Fitting again",
     "learn": "Training the rankers",
     "rank": "Ranking the test users",
