@@ -15,18 +15,23 @@ MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
 """Units of `ru_maxrss` in a megabyte: Linux counts kilobytes, macOS bytes."""
 
 
+LOOKING = 0.02
+"""Share of a core that looking at memory may take: the kernel walks all pages of every process for it."""
+
+
 class UsageMeter:
     """Samples the process tree once per interval (seconds) while the `with` body runs.
 
     Memory is the largest sum of resident set sizes seen. A page that n processes share counts as 1/n for each (the
     kernel's proportional set size), since Ray's workers all map one object store; where the kernel does not tell,
-    it counts for each. CPU seconds are summed over all processes seen, each at its last sample.
+    it counts for each. A tree of gigabytes is looked at less often, see LOOKING. CPU seconds are summed over all
+    processes seen, each at its last sample.
     """
 
     def __init__(self, interval: float = 0.5) -> None:
         self.interval = interval
         self._cpu: dict[int, float] = {}
-        self._peak = 0
+        self._peak, self._due = 0, 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = time.monotonic()
@@ -41,7 +46,7 @@ class UsageMeter:
 
     def read(self) -> dict[str, float]:
         """Figures so far: `seconds`, `cpu_seconds`, `peak_rss_mb`, and `driver_rss_mb` of this process alone."""
-        self._sample()
+        self._sample(always=True)
         return {
             "seconds": round(time.monotonic() - self._started, 2),
             "cpu_seconds": round(sum(self._cpu.values()), 2),
@@ -53,16 +58,19 @@ class UsageMeter:
         while not self._stop.wait(self.interval):
             self._sample()
 
-    def _sample(self) -> None:
-        rss = 0
+    def _sample(self, *, always: bool = False) -> None:
+        rss, looks, started = 0, always or time.monotonic() >= self._due, time.monotonic()
         for process in _tree():
             try:
                 times = process.cpu_times()
                 self._cpu[process.pid] = times.user + times.system
-                rss += _resident(process)
+                rss += _resident(process) if looks else 0
             except psutil.Error:
                 continue  # it ended between the listing and the look
-        self._peak = max(self._peak, rss)
+        if looks:
+            self._peak = max(self._peak, rss)
+            ended = time.monotonic()
+            self._due = ended + (ended - started) / LOOKING
 
 
 def _resident(process: psutil.Process) -> int:

@@ -13,7 +13,15 @@ from ray_tasks.interactions.rows import Rows
 from ray_tasks.retrieval.collaborative import unit
 from ray_tasks.retrieval.graph import fit_graph
 from ray_tasks.retrieval.new_items import fit_new_items
-from ray_tasks.retrieval.sequence import OFTEN, SequenceSettings, batches, fit_sequence, sequences
+from ray_tasks.retrieval.sequence import (
+    OFTEN,
+    SequenceSettings,
+    batches,
+    fit_sequence,
+    read_together,
+    rows_of,
+    sequences,
+)
 from ray_tasks.retrieval.text_similarity import TextSimilarity
 from ray_tasks.retrieval.training import Negatives, Schedule
 from ray_tasks.retrieval.two_tower import Pairs, TwoTowerSettings, fit_two_tower
@@ -80,6 +88,18 @@ def test_a_users_scores_do_not_depend_on_the_others_of_the_block(walker, histori
     together = walker.score(rows(*histories))
     alone = np.vstack([walker.score(rows(one)) for one in histories])
     assert np.array_equal(together, alone, equal_nan=True)
+
+
+@given(st.lists(st.integers(0, 120), max_size=400), st.sampled_from([4, 8, 20, 100]))
+def test_every_history_is_read_once_in_a_shape_that_its_own_length_decides(drawn, longest):
+    lengths = np.minimum(np.array(drawn, dtype=np.int64), longest)
+    found = list(read_together(lengths, longest))
+    assert sorted(row for _, rows in found for row in rows) == np.flatnonzero(lengths).tolist()
+    for places, rows in found:
+        assert len(rows) <= rows_of(places)
+        for row in rows:
+            assert lengths[row] <= places
+            assert [places] == [width for width, _ in read_together(lengths[[row]], longest)]
 
 
 def test_a_dense_log_is_read_with_less_dropout_and_a_large_one_no_further_than_the_budget():

@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -55,6 +56,12 @@ def test_a_rerun_replaces_its_partition_and_leaves_the_others(lake):
     publish(lake, rows("c"), "second")
     assert ids(lake) == ["c"]
     assert ids(lake, date(2026, 11, 21)) == ["z"]
+
+
+def test_a_read_gives_the_rows_asked_for_in_the_order_of_their_keys(lake):
+    publish(lake, rows("c", "b", "a"), "first")
+    some = lake.snapshot("splits", NIGHT).read(["item_id"], where=pc.field("item_id") != "b")
+    assert some["item_id"].to_pylist() == ["a", "c"]
 
 
 def test_a_rerun_with_the_same_rows_in_another_order_commits_nothing(lake):
