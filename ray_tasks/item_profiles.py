@@ -45,7 +45,7 @@ def write_item_profiles(task: Task) -> None:
         reviews=reviews,
         profiled=earlier,
     )
-    publish_profiles(task, ITEM, entities, vocabulary, vocabulary.words())
+    publish_profiles(task, ITEM, [entities], vocabulary, vocabulary.words())
 
 
 def item_entities(

@@ -1,8 +1,12 @@
 """Task `user_profiles`: what each user likes, written by the language model within the night's budget."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -10,6 +14,8 @@ from ray_tasks.evidence import tastes
 from ray_tasks.evidence.catalogue import Catalogue
 from ray_tasks.evidence.users import UserFacts, user_evidence
 from ray_tasks.generation.factory import generator_revision, make_token_counter
+from ray_tasks.interactions.id_parts import IdParts
+from ray_tasks.profiles.entity_files import EntityFiles
 from ray_tasks.profiles.kinds import USER
 from ray_tasks.profiles.plan import Entity, generation_key, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
@@ -17,6 +23,7 @@ from ray_tasks.profiles.publication import publish_profiles
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.errors import LakeError
+from schemas.generation_config import Generator
 from schemas.night import Task, night_task, task_arguments, task_records
 from schemas.stage_files import write_rows
 from schemas.tables import TABLES
@@ -24,8 +31,15 @@ from schemas.tables import TABLES
 VERDICTS = {"like": "like", "dislike": "dislike", "hide_item": "dislike"}
 """Kinds of feedback that state a preference."""
 
+SAID = {
+    "interactions": (["user_id", "item_id", "timestamp", "review"], pc.field("review").is_valid()),
+    "requests": (["user_id", "timestamp", "text"], None),
+    "feedback": (["user_id", "item_id", "timestamp", "kind"], None),
+}
+"""Where users say something: by table, the columns and rows that are read."""
+
 PART = 1_000
-"""Rows of a large table that become Python's objects at once."""
+"""Users whose histories and profiles are in memory at once."""
 
 Row = Mapping[str, Any]
 
@@ -42,17 +56,52 @@ def write_user_profiles(task: Task) -> None:
     profiles = task.read("item_profiles").read(["item_id", "themes"]).to_pylist()
     counts = task.read("item_statistics").read(["item_id", "n_interactions"]).to_pylist()
     vocabulary = Vocabulary.from_table(task.read("vocabularies").read())
-    histories = in_parts(task.read("user_histories").read())
     catalogue = Catalogue.of(documents, vocabulary, profiles)
     usual = tastes.typical(catalogue.themes_of, {row["item_id"]: row["n_interactions"] for row in counts})
-    entities = user_entities(histories, catalogue, usual, task.config, user_facts(task))
-    costs = publish_profiles(task, USER, entities, vocabulary, vocabulary.words())
+    reader = UserReader.of(catalogue, usual, task.config)
+    with tempfile.TemporaryDirectory(prefix="nightrec-users-") as folder:
+        entities = EntityFiles(Path(folder), entities_in_parts(task, reader, Path(folder)))
+        costs = publish_profiles(task, USER, entities, vocabulary, vocabulary.words())
     publish_costs(task, costs)
 
 
-def in_parts(rows: pa.Table) -> Iterator[Row]:
-    """The rows one by one; of a table of any size, only a part is there as Python's objects."""
-    return (row for batch in rows.to_batches(max_chunksize=PART) for row in batch.to_pylist())
+def entities_in_parts(task: Task, reader: "UserReader", folder: Path) -> Iterator[list[Entity]]:
+    """All users of `user_histories` in the order of their ids, PART at a time; `folder` holds what waits."""
+    histories = task.read("user_histories")
+    users = np.sort(histories.read(["user_id"])["user_id"].to_numpy())
+    parts = IdParts(users, "user_id", PART, folder)
+    parts.put(histories)
+    for name, (columns, where) in SAID.items():
+        parts.put(task.read(name), columns, where)
+    for number in range(len(parts)):
+        facts = facts_of(*(parts.get(name, number) for name in SAID))
+        rows = parts.get("user_histories", number).to_pylist()
+        yield [reader.entity(row, facts.get(row["user_id"])) for row in rows]
+
+
+@dataclass(frozen=True)
+class UserReader:
+    """Makes entities of users. `usual` is `tastes.typical`; `count` tells how many tokens a text has."""
+
+    catalogue: Catalogue
+    usual: Mapping[str, float]
+    generator: Generator
+    recipe: str
+    count: Callable[[str], int]
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, usual: Mapping[str, float], config: RunConfig) -> "UserReader":
+        """For the configured generator and prompt. Raises ModelError when the model's files are not in order."""
+        generator = config.generator
+        recipe = recipe_key(generator, generator_revision(generator), PromptFile.load(generator.user_prompt))
+        return cls(catalogue, usual, generator, recipe, make_token_counter(generator))
+
+    def entity(self, history: Row, facts: UserFacts | None = None) -> Entity:
+        """From a row of `user_histories` and what the user said."""
+        evidence = user_evidence(history, self.catalogue, self.usual, self.count, self.generator.evidence_tokens, facts)
+        key = generation_key(self.recipe, evidence, USER.schema(evidence, self.generator))
+        figures = user_figures(history, self.catalogue, self.usual, facts)
+        return Entity(evidence, self.recipe, key, history["n_interactions"], figures)
 
 
 def user_entities(
@@ -63,17 +112,8 @@ def user_entities(
     known: Mapping[str, UserFacts] | None = None,
 ) -> list[Entity]:
     """Rows of `user_histories` as entities. `usual` is `tastes.typical`; `known` is what users said, by user_id."""
-    generator = config.generator
-    recipe = recipe_key(generator, generator_revision(generator), PromptFile.load(generator.user_prompt))
-    count = make_token_counter(generator)
-    entities = []
-    for row in histories:
-        facts = (known or {}).get(row["user_id"])
-        evidence = user_evidence(row, catalogue, usual, count, generator.evidence_tokens, facts)
-        key = generation_key(recipe, evidence, USER.schema(evidence, generator))
-        figures = user_figures(row, catalogue, usual, facts)
-        entities.append(Entity(evidence, recipe, key, row["n_interactions"], figures))
-    return entities
+    reader = UserReader.of(catalogue, usual, config)
+    return [reader.entity(row, (known or {}).get(row["user_id"])) for row in histories]
 
 
 def user_figures(
@@ -91,11 +131,13 @@ def user_figures(
 
 
 def user_facts(task: Task) -> dict[str, UserFacts]:
-    """What users said before as_of, by user_id: own reviews and wishes, newest first, and feedback on items."""
-    columns = ["user_id", "item_id", "timestamp", "review"]
-    reviews = _newest(task.read("interactions").read(columns, where=pc.field("review").is_valid()))
-    wishes = _newest(task.read("requests").read(["user_id", "timestamp", "text"]))
-    stated = _newest(task.read("feedback").read(["user_id", "item_id", "timestamp", "kind"]))
+    """What all users said before as_of, by user_id."""
+    return facts_of(*(task.read(name).read(columns, where) for name, (columns, where) in SAID.items()))
+
+
+def facts_of(interactions: pa.Table, requests: pa.Table, feedback: pa.Table) -> dict[str, UserFacts]:
+    """Own reviews and wishes, newest first, and feedback on items, by user_id; the tables as SAID reads them."""
+    reviews, wishes, stated = map(_newest, (interactions, requests, feedback))
     return {
         user_id: UserFacts(
             _first((row["item_id"], row["review"]) for row in reviews.get(user_id, [])),

@@ -1,5 +1,7 @@
 """The files of a stage: rows that one process holds, and what earlier attempts left unpublished."""
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -10,9 +12,17 @@ from schemas.table import PARTITION
 
 def write_rows(stage: Stage, rows: pa.Table) -> None:
     """Write rows as the stage's one Parquet file, in the table's own types."""
+    write_tables(stage, [rows])
+
+
+def write_tables(stage: Stage, tables: Iterable[pa.Table]) -> None:
+    """Write tables as they come into the stage's one Parquet file, each as row groups of its own."""
     filesystem, path = resolve(stage.uri)
     filesystem.create_dir(path, recursive=True)
-    pq.write_table(rows.cast(stage.table.schema), f"{path}/part-00000.parquet", filesystem=filesystem)
+    schema = stage.table.schema
+    with pq.ParquetWriter(f"{path}/part-00000.parquet", schema, filesystem=filesystem) as writer:
+        for rows in tables:
+            writer.write_table(rows.cast(schema))
 
 
 def unpublished_files(lake: Lake, stage: Stage) -> list[str]:

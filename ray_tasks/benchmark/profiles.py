@@ -19,8 +19,9 @@ from ray_tasks.embeddings import TOLD, profile_texts
 from ray_tasks.evidence.catalogue import Catalogue
 from ray_tasks.interactions.windows import Log
 from ray_tasks.item_profiles import item_entities
+from ray_tasks.profiles.entity_files import chosen
 from ray_tasks.profiles.kinds import ITEM
-from ray_tasks.profiles.plan import Entity, Freshness, Row, plan_profiles
+from ray_tasks.profiles.plan import Due, Entity, Freshness, Row, plan_profiles
 from ray_tasks.profiles.publication import answers, carried_out, cost_of, tokens_of
 from ray_tasks.profiles.rows import Outcome
 from ray_tasks.profiles.wire import Spool
@@ -93,12 +94,13 @@ def _answered(
 ) -> Mapping[str, Outcome]:
     """As a night asks that has no profile yet: all are stale, the most interactions first."""
     cost = cost_of(generator, ITEM)
-    plan = plan_profiles(entities, {}, date.min, budget, cost, Freshness(1, 1, frozenset()))
+    freshness = Freshness(date.min, 1, 1, frozenset())
+    plan = plan_profiles(((entity, None) for entity in entities), budget, cost, freshness)
 
-    def answer(asked: Sequence[Entity], spare: float) -> Iterable[Row]:
-        return answers(spool, asked, ITEM, generator, words, spare)
+    def answer(asked: Sequence[Due], spare: float) -> Iterable[Row]:
+        return answers(spool, chosen([entities], asked), ITEM, generator, words, spare)
 
-    return carried_out(plan, budget, cost, answer, least=generator.batch_size)[1]
+    return carried_out(plan, budget, lambda due: due.reserve, answer, least=generator.batch_size)[1]
 
 
 def _texts(entities: Sequence[Entity], accepted: Mapping[str, Outcome]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from ray_tasks.explaining.drafts import Draft
 from ray_tasks.explaining.phrasing import form, told
 from ray_tasks.generation.factory import generator_revision
 from ray_tasks.profiles.kinds import EXPLANATION
-from ray_tasks.profiles.plan import Entity, Plan, Row, fitting, generation_key, recipe_key
+from ray_tasks.profiles.plan import Entity, Plan, Row, generation_key, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import answers, carried_out, cost_of
 from ray_tasks.profiles.rows import Outcome
@@ -104,8 +104,7 @@ def ask(
     spent = {key: kept[key].prompt_tokens + kept[key].output_tokens for key in tonight}
     room = budget - sum(max(cost(wanted[key]), tokens) for key, tokens in spent.items())
     due = [entity for key, entity in wanted.items() if key not in kept]
-    first, spare = fitting(due, room, cost)
-    plan = Plan((), first, tuple(due[len(first) :]), (), max(0, spare))
+    plan = Plan.of(due, room, cost)
 
     def answer(asked: Sequence[Entity], spare_each: float) -> Iterable[Row]:
         return answers(spool, asked, EXPLANATION, author.config, words, spare_each)

@@ -10,10 +10,10 @@ nothing.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ray_tasks.evidence.pieces import Evidence, new_share
 from ray_tasks.profiles.prompt_file import PromptFile
@@ -42,48 +42,75 @@ class Entity:
         return self.evidence.entity_id
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to do with each entity; every entity is in exactly one of the first four.
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A stale profile, without its evidence: there may be as many as users.
 
-    `reused` pairs it with its row; `spare` is what the budget has left, in tokens, when everything asked is charged;
-    `outdated` are rows by id that serve on where an entity is over budget: a stale profile is better than a template.
+    `worth` is what it is worth to write it anew; `reserve` what one attempt may cost at most, in tokens.
     """
 
-    reused: tuple[tuple[Entity, Row], ...]
-    asked: tuple[Entity, ...]
-    over_budget: tuple[Entity, ...]
-    too_little_evidence: tuple[Entity, ...]
+    entity_id: str
+    worth: float
+    reserve: int
+
+
+Asked = TypeVar("Asked")
+"""What is asked about, in whatever form the caller holds it."""
+
+
+@dataclass(frozen=True)
+class Plan(Generic[Asked]):
+    """Whom to ask about, and who is left out, both in the order of value.
+
+    `spare` is what the budget has left, in tokens, when everything asked is charged.
+    """
+
+    asked: tuple[Asked, ...]
+    over_budget: tuple[Asked, ...]
     spare: int = 0
-    outdated: Mapping[str, Row] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ordered: Sequence[Asked], budget: int, cost: Callable[[Asked], int]) -> "Plan[Asked]":
+        """The first whose reserve fits into a budget of tokens."""
+        asked, spare = fitting(ordered, budget, cost)
+        return cls(asked, tuple(ordered[len(asked) :]), max(0, spare))
 
 
 @dataclass(frozen=True)
 class Freshness:
     """When a profile is stale: at `share` of new evidence, or at `days` of age if its evidence changed at all.
 
-    A profile with a label outside the night's `labels` is stale too.
+    A profile with a label outside the night's `labels` is stale too. `night` is the one that asks.
     """
 
+    night: date
     share: float
     days: int
     labels: frozenset[str]
     full_refresh: bool = False
 
-    def staleness(self, entity: Entity, row: Row | None, night: date) -> float:
+    def staleness(self, entity: Entity, row: Row | None) -> float:
         """How much a profile needs to be written anew, in [0, 1]; 0 means that the row is as good as new."""
         if row is None or not (row["source"] == "llm" or row["reason"] == "rejected"):
             return 1.0
-        if row["recipe_key"] != entity.recipe or (self.full_refresh and row["generated_on"] != night):
+        if row["recipe_key"] != entity.recipe or (self.full_refresh and row["generated_on"] != self.night):
             return 1.0
         if not labels_of(row) <= self.labels:
             return 1.0
         if row["generation_key"] == entity.key:
             return 0.0
         share = new_share(entity.evidence.pieces, row["evidence"])
-        age = (night - row["generated_on"]).days
+        age = (self.night - row["generated_on"]).days
         stale = share >= self.share or (share > 0 and age >= self.days)
         return max(share, min(1.0, age / self.days)) if stale else 0.0
+
+    def is_fresh(self, entity: Entity, row: Row | None) -> bool:
+        """Whether a row is as good as new."""
+        return row is not None and self.staleness(entity, row) == 0
+
+    def may_serve_on(self, row: Row | None) -> bool:
+        """Whether a row may serve where nothing new is written: a stale profile is better than a template."""
+        return row is not None and row["source"] == "llm" and labels_of(row) <= self.labels
 
 
 def labels_of(row: Row) -> frozenset[str]:
@@ -105,41 +132,28 @@ def generation_key(recipe: str, evidence: Evidence, schema: str) -> str:
 
 
 def plan_profiles(
-    entities: Sequence[Entity],
-    previous: Mapping[str, Row],
-    night: date,
-    budget: int,
-    cost: Callable[[Entity], int],
-    freshness: Freshness,
-) -> Plan:
-    """Plan a night. `previous` holds the newest published row of each entity; `cost` and `budget` are in tokens.
+    profiles: Iterable[tuple[Entity, Row | None]], budget: int, cost: Callable[[Entity], int], freshness: Freshness
+) -> Plan[Due]:
+    """Plan a night, from every entity and its newest published row; `cost` and `budget` are in tokens.
 
     Asking stops at the first entity that no longer fits, so that a smaller one of less value does not slip in.
     """
-    little = tuple(entity for entity in entities if not entity.evidence.enough)
-    reused: list[tuple[Entity, Row]] = []
-    stale: list[tuple[float, Entity]] = []
-    for entity in (entity for entity in entities if entity.evidence.enough):
-        row = previous.get(entity.entity_id)
-        staleness = freshness.staleness(entity, row, night)
-        if staleness == 0 and row is not None:
-            reused.append((entity, row))
-            budget -= (
-                max(cost(entity), row["prompt_tokens"] + row["output_tokens"]) if row["generated_on"] == night else 0
-            )
-        else:
-            stale.append((staleness * (1 + entity.activity), entity))
-    ordered = [entity for _, entity in sorted(stale, key=lambda pair: (-pair[0], pair[1].entity_id))]
-    outdated = {
-        entity.entity_id: row
-        for entity in ordered
-        if (row := previous.get(entity.entity_id)) and row["source"] == "llm" and labels_of(row) <= freshness.labels
-    }
-    asked, budget = fitting(ordered, budget, cost)
-    return Plan(tuple(reused), asked, tuple(ordered[len(asked) :]), little, max(0, budget), outdated)
+    stale = []
+    for entity, row in profiles:
+        if not entity.evidence.enough:
+            continue
+        staleness = freshness.staleness(entity, row)
+        if row is None or staleness > 0:
+            stale.append(Due(entity.entity_id, staleness * (1 + entity.activity), cost(entity)))
+        elif row["generated_on"] == freshness.night:
+            budget -= max(cost(entity), row["prompt_tokens"] + row["output_tokens"])
+    ordered = sorted(stale, key=lambda due: (-due.worth, due.entity_id))
+    return Plan.of(ordered, budget, lambda due: due.reserve)
 
 
-def extended(plan: Plan, tokens: int, cost: Callable[[Entity], int], least: int) -> tuple[Plan, tuple[Entity, ...]]:
+def extended(
+    plan: Plan[Asked], tokens: int, cost: Callable[[Asked], int], least: int
+) -> tuple[Plan[Asked], tuple[Asked, ...]]:
     """The plan that asks, too, the next over budget whose reserve fits into so many tokens; and who they are.
 
     Nobody where that would be fewer than `least`.
@@ -148,15 +162,15 @@ def extended(plan: Plan, tokens: int, cost: Callable[[Entity], int], least: int)
     if len(more) < least:
         return plan, ()
     rest = plan.over_budget[len(more) :]
-    return replace(plan, asked=(*plan.asked, *more), over_budget=rest, spare=spare), more
+    return Plan((*plan.asked, *more), rest, spare), more
 
 
-def fitting(stale: Sequence[Entity], budget: int, cost: Callable[[Entity], int]) -> tuple[tuple[Entity, ...], int]:
-    """The first entities whose reserve fits into the budget, and what it has left then."""
+def fitting(stale: Sequence[Asked], budget: int, cost: Callable[[Asked], int]) -> tuple[tuple[Asked, ...], int]:
+    """The first whose reserve fits into the budget, and what it has left then."""
     found = []
-    for entity in stale:
-        if (left := budget - cost(entity)) < 0:
+    for one in stale:
+        if (left := budget - cost(one)) < 0:
             break
         budget = left
-        found.append(entity)
+        found.append(one)
     return tuple(found), budget

@@ -3,63 +3,143 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ray_tasks.generation.factory import generator_revision, make_token_counter
-from ray_tasks.profiles.costs import cost_row
+from ray_tasks.profiles.costs import Tally, cost_row
+from ray_tasks.profiles.entity_files import chosen
 from ray_tasks.profiles.kinds import ProfileKind, TextKind
-from ray_tasks.profiles.plan import Entity, Freshness, Plan, Row, extended, plan_profiles
+from ray_tasks.profiles.plan import Asked, Due, Entity, Freshness, Plan, Row, extended, plan_profiles
 from ray_tasks.profiles.prompt_file import PromptFile
-from ray_tasks.profiles.rows import Outcome, Writing, ordered, outcomes
+from ray_tasks.profiles.rows import Outcome, Writing, outcomes
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.profiles.writer import generate
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.generation_config import Generator
+from schemas.lake import Snapshot
 from schemas.night import Task, run_folder
-from schemas.stage_files import write_rows
+from schemas.stage_files import write_rows, write_tables
 from schemas.tables import TABLES
+
+AT_ONCE = 16_384
+"""Entities that a model is asked about before the next are read: what they are asked waits in memory."""
+
+
+class Parts(Protocol):
+    """Entities in parts, each sorted by id; every pass over them gives the same again."""
+
+    def __iter__(self) -> Iterator[Sequence[Entity]]: ...
 
 
 def publish_profiles(
-    task: Task, kind: ProfileKind, entities: Sequence[Entity], vocabulary: Vocabulary, words: frozenset[str]
+    task: Task, kind: ProfileKind, parts: Parts, vocabulary: Vocabulary, words: frozenset[str]
 ) -> dict[str, Any]:
     """Plan, generate, check, and publish profiles and rejects; returns the row of `generation_costs`.
 
-    `words` are those of categories and themes that only evidence may bring up.
+    Two passes over `parts`: one to plan, one to write. Of a kind of any size there are in memory the part at hand, what
+    a plan must know of each, and what the budget pays for. `words` are those of categories and themes that only
+    evidence may bring up.
     """
-    config, stages = task.config, [task.stage(kind.table), task.stage(kind.rejects)]
-    budget = token_budget(config, kind)
-    earlier = {row[kind.id_column]: row for row in _rows(task, kind.table)}
-    settings = config.generator
+    config, settings, stage = task.config, task.config.generator, task.stage(kind.table)
+    budget, spent = token_budget(config, kind), tokens_tonight(task, kind)
     labels = frozenset(chain.from_iterable(vocabulary.labels(one) for one in ("theme", "mood")))
-    freshness = Freshness(settings.stale_share, settings.stale_days, labels, settings.full_refresh)
-    cost = cost_of(settings, kind)
-    plan = plan_profiles(entities, earlier, config.night, budget, cost, freshness)
-    tonight = [row for row in earlier.values() if row["generated_on"] == config.night]
-    until = None if settings.nightly_second_budget is None else _deadline(config, kind, is_used=bool(tonight))
+    freshness = Freshness(
+        config.night, settings.stale_share, settings.stale_days, labels, full_refresh=settings.full_refresh
+    )
+    earlier, rejected = (Earlier(task.previous(table), kind.id_column) for table in (kind.table, kind.rejects))
+    plan = plan_profiles(earlier.beside(parts), budget, cost_of(settings, kind), freshness)
+    until = None if settings.nightly_second_budget is None else _deadline(config, kind, is_used=spent is not None)
     spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
 
-    def answer(asked: Sequence[Entity], spare: float) -> Iterable[Row]:
-        return answers(spool, asked, kind, settings, words, spare, until)
+    def answer(asked: Sequence[Due], spare: float) -> Iterator[Row]:
+        for at in range(0, len(asked), AT_ONCE):
+            yield from answers(spool, chosen(parts, asked[at : at + AT_ONCE]), kind, settings, words, spare, until)
 
     started = time.monotonic()
-    plan, answered = carried_out(plan, budget - tokens_of(tonight), cost, answer, least=settings.batch_size)
+    plan, answered = carried_out(
+        plan, budget - (spent or 0), lambda due: due.reserve, answer, least=settings.batch_size
+    )
     seconds = time.monotonic() - started if answered else 0.0
-    writing = Writing(kind, config, generator_revision(settings))
-    rows = ordered(writing.rows(plan, answered), kind.id_column)
-    rejects = ordered(writing.rejects(plan, answered, _rows(task, kind.rejects)), kind.id_column)
-    for stage, found in zip(stages, (rows, rejects), strict=True):
-        write_rows(stage, pa.Table.from_pylist(found, schema=TABLES[stage.table.name].schema))
-        task.publish(stage)
-    over_budget = len(plan.over_budget) + sum(entity.entity_id not in answered for entity in plan.asked)
-    costs = cost_row(kind, config, writing.revision, rows, rejects, over_budget, budget)
-    task.counters.update(counters(plan, answered, rows, costs, seconds))
+    writing, tally = Writing(kind, config, generator_revision(settings), freshness), Tally(config.night)
+    rejects: list[dict[str, Any]] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for part in parts:
+            rows, refused = part_rows(writing, part, earlier.of(part), rejected.of(part), answered)
+            tally.add(rows, refused)
+            rejects.extend(refused)
+            yield pa.Table.from_pylist(rows, schema=TABLES[kind.table].schema)
+
+    write_tables(stage, tables())
+    refused_stage = task.stage(kind.rejects)
+    write_rows(refused_stage, pa.Table.from_pylist(rejects, schema=TABLES[kind.rejects].schema))
+    task.publish(stage)
+    task.publish(refused_stage)
+    over_budget = len(plan.over_budget) + sum(due.entity_id not in answered for due in plan.asked)
+    costs = cost_row(kind, config, writing.revision, tally, over_budget, budget)
+    reused = tally.profiles - len(plan.asked) - len(plan.over_budget) - tally.fallback["too_little_evidence"]
+    task.counters.update(counters(answered, reused, tally, costs, seconds))
     return costs
+
+
+class Earlier:
+    """What is published of a table about the entities of a part."""
+
+    def __init__(self, snapshot: Snapshot | None, id_column: str) -> None:
+        self._snapshot, self._id = snapshot, id_column
+
+    def of(self, part: Sequence[Entity]) -> dict[str, list[Row]]:
+        """Rows by id. A part is a range of ids, so that what lies sorted is not read as a whole."""
+        found: dict[str, list[Row]] = {}
+        if self._snapshot and part:
+            first, last = part[0].entity_id, part[-1].entity_id
+            rows = self._snapshot.read(where=(pc.field(self._id) >= first) & (pc.field(self._id) <= last))
+            for row in rows.to_pylist():
+                found.setdefault(row[self._id], []).append(row)
+        return found
+
+    def beside(self, parts: Parts) -> Iterator[tuple[Entity, Row | None]]:
+        """Each entity and the one row about it."""
+        for part in parts:
+            found = self.of(part)
+            yield from ((entity, _only(found.get(entity.entity_id))) for entity in part)
+
+
+def part_rows(
+    writing: Writing,
+    part: Sequence[Entity],
+    earlier: Mapping[str, Sequence[Row]],
+    rejected: Mapping[str, Sequence[Row]],
+    answered: Mapping[str, Outcome],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of profiles, one for each entity, and of rejects, by id and attempt: the same file for the same rows."""
+    rows, refused = [], []
+    for entity in part:
+        own, outcome = _only(earlier.get(entity.entity_id)), answered.get(entity.entity_id)
+        rows.append(writing.row(entity, own, outcome))
+        attempts = writing.rejects(entity, own, outcome, rejected.get(entity.entity_id, ()))
+        refused += sorted(attempts, key=lambda row: row["attempt"])
+    return rows, refused
+
+
+def _only(rows: Sequence[Row] | None) -> Row | None:
+    return rows[0] if rows else None
+
+
+def tokens_tonight(task: Task, kind: ProfileKind) -> int | None:
+    """Tokens that an earlier try of this night has published profiles for; None where it has published none."""
+    snapshot = task.previous(kind.table)
+    if snapshot is None:
+        return None
+    columns = ["generated_on", "prompt_tokens", "output_tokens"]
+    rows = snapshot.read(columns, where=pc.field("generated_on") == task.config.night).to_pylist()
+    return tokens_of(rows) if rows else None
 
 
 def token_budget(config: RunConfig, kind: ProfileKind) -> int:
@@ -81,12 +161,12 @@ def cost_of(config: Generator, kind: TextKind) -> Callable[[Entity], int]:
 
 
 def carried_out(
-    plan: Plan,
+    plan: Plan[Asked],
     budget: int,
-    cost: Callable[[Entity], int],
-    answer: Callable[[Sequence[Entity], float], Iterable[Row]],
+    cost: Callable[[Asked], int],
+    answer: Callable[[Sequence[Asked], float], Iterable[Row]],
     least: int,
-) -> tuple[Plan, dict[str, Outcome]]:
+) -> tuple[Plan[Asked], dict[str, Outcome]]:
     """Ask as planned, then for the next in line while `budget` tokens last; the plan in the end, and all outcomes.
 
     `answer` gives the attempts at entities, with so many spare tokens for each. It ends early where the backend does.
@@ -121,10 +201,11 @@ def answers(
 
     Stops when the monotonic clock is past `until`.
     """
-    found = [outcome for table in spool for outcome in outcomes(table.to_pylist()).values()]
-    kept = {one.last["generation_key"]: one for one in found if not one.is_unserved}
-    paid = {entity.key for entity in asked} & set(kept)
-    yield from (row for key in sorted(paid) for row in kept[key].attempts)
+    wanted = pa.array([entity.key for entity in asked], pa.string())
+    tables = (table.filter(pc.is_in(table["generation_key"], value_set=wanted)) for table in spool)
+    found = [outcome for table in tables for outcome in outcomes(table.to_pylist()).values()]
+    paid = {one.last["generation_key"]: one for one in found if not one.is_unserved}
+    yield from (row for key in sorted(paid) for row in paid[key].attempts)
     due = [entity for entity in asked if entity.key not in paid]
     if until is not None and time.monotonic() > until:
         return
@@ -140,15 +221,13 @@ def _deadline(config: RunConfig, kind: ProfileKind, is_used: bool) -> float:
     return -math.inf if is_used else time.monotonic() + (config.generator.nightly_second_budget or 0) * share
 
 
-def counters(
-    plan: Plan, answered: dict[str, Outcome], rows: Sequence[Row], costs: Row, seconds: float
-) -> dict[str, Any]:
+def counters(answered: Mapping[str, Outcome], reused: int, tally: Tally, costs: Row, seconds: float) -> dict[str, Any]:
     """Figures of the task for the night's report."""
     attempts = [attempt for outcome in answered.values() for attempt in outcome.attempts]
     return {
         "written": sum(outcome.last["reason"] is None for outcome in answered.values()),
-        "reused": len(plan.reused),
-        "fallback": dict(sorted(Counter(row["reason"] for row in rows if row["reason"]).items())),
+        "reused": reused,
+        "fallback": dict(sorted(tally.fallback.items())),
         "rejected": dict(sorted(Counter(a["reason"] for a in attempts if a["reason"]).items())),
         "retried": sum(len(outcome.attempts) > 1 for outcome in answered.values()),
         "prompt_tokens": sum(attempt["prompt_tokens"] for attempt in attempts),
@@ -158,9 +237,3 @@ def counters(
         "costs": dict(costs),
         "prompts": {costs["prompt_version"]: PromptFile.load(costs["prompt_version"]).text},
     }
-
-
-def _rows(task: Task, table: str) -> list[dict[str, Any]]:
-    """Newest published rows of a table, tonight's earlier try included."""
-    snapshot = task.previous(table)
-    return snapshot.read().to_pylist() if snapshot else []

@@ -1,13 +1,13 @@
 """From plan and answers to the published rows of profiles and rejects: every entity exactly once."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ray_tasks.generation.protocol import UNSERVED
 from ray_tasks.profiles.kinds import ProfileKind
-from ray_tasks.profiles.plan import Entity, Plan, Row
+from ray_tasks.profiles.plan import Entity, Freshness, Row
 from schemas.config import RunConfig
 
 
@@ -45,37 +45,45 @@ def outcomes(answers: Iterable[Row]) -> dict[str, Outcome]:
 
 @dataclass(frozen=True)
 class Writing:
-    """What all rows of one night and kind share."""
+    """What all rows of one night and kind share.
+
+    A row follows from the entity, its newest published row (`earlier`), and what became of asking (`outcome`): None
+    where it was not asked about, or the budget of seconds cut it off.
+    """
 
     kind: ProfileKind
     config: RunConfig
     revision: str
+    freshness: Freshness
 
-    def rows(self, plan: Plan, answered: Mapping[str, Outcome]) -> list[dict[str, Any]]:
-        """All rows of the night's partition: one for each entity of the plan.
+    def row(self, entity: Entity, earlier: Row | None, outcome: Outcome | None) -> dict[str, Any]:
+        """The entity's row in the night's partition."""
+        spent = {**outcome.tokens, "generated_on": self.config.night} if outcome else {}
+        if not entity.evidence.enough:
+            return self._template(entity, "too_little_evidence")
+        if outcome and not outcome.is_unserved:
+            return self._answered(entity, outcome, spent)
+        if again := self.published_again(entity, earlier, outcome):
+            # What the model wrote stays, what is computed is of tonight.
+            return {**self.kind.complete(dict(again), entity.figures), "as_of": self.config.as_of}
+        return self._template(entity, "unserved" if outcome else "over_budget", **spent)
 
-        What was asked for and has no answer was cut off by the budget of seconds.
-        """
-        unanswered = [entity for entity in plan.asked if entity.entity_id not in answered]
-        return [
-            *(self._reused(entity, row) for entity, row in plan.reused),
-            *(self._answered(e, answered[e.entity_id], plan) for e in plan.asked if e.entity_id in answered),
-            *(self._put_off(entity, plan, "over_budget") for entity in (*unanswered, *plan.over_budget)),
-            *(self._template(entity, "too_little_evidence") for entity in plan.too_little_evidence),
-        ]
+    def published_again(self, entity: Entity, earlier: Row | None, outcome: Outcome | None) -> Row | None:
+        """The earlier row where it is published once more: as good as new, or outdated with nothing new written."""
+        if not entity.evidence.enough or (outcome and not outcome.is_unserved):
+            return None
+        serves = self.freshness.is_fresh(entity, earlier) or self.freshness.may_serve_on(earlier)
+        return earlier if serves else None
 
-    def rejects(self, plan: Plan, answered: Mapping[str, Outcome], earlier: Iterable[Row]) -> list[dict[str, Any]]:
-        """This run's failed attempts, and those behind the profiles that are reused."""
-        kept = {(e.entity_id, row["generation_key"]) for e, row in plan.reused}
-        kept |= {(entity_id, row["generation_key"]) for entity_id, row in plan.outdated.items()}
-        keys = {entity.entity_id: entity.key for entity in plan.asked}
-        carried = [dict(row) for row in earlier if (row[self.kind.id_column], row["generation_key"]) in kept]
-        new = [
-            self._reject(entity_id, keys[entity_id], attempt)
-            for entity_id, outcome in answered.items()
-            for attempt in outcome.attempts
-            if attempt["reason"]
-        ]
+    def rejects(
+        self, entity: Entity, earlier: Row | None, outcome: Outcome | None, known: Iterable[Row]
+    ) -> list[dict[str, Any]]:
+        """The failed attempts at an entity: this run's, and of those `known` the ones behind a row published again."""
+        again = self.published_again(entity, earlier, outcome)
+        key = again["generation_key"] if again else None
+        carried = [] if outcome and key == entity.key else [dict(row) for row in known if row["generation_key"] == key]
+        attempts = outcome.attempts if outcome else ()
+        new = [self._reject(entity.entity_id, entity.key, attempt) for attempt in attempts if attempt["reason"]]
         return [*carried, *new]
 
     def _row(self, entity: Entity, profile: Mapping[str, Any], **origin: Any) -> dict[str, Any]:
@@ -101,23 +109,11 @@ class Writing:
     def _template(self, entity: Entity, reason: str, **origin: Any) -> dict[str, Any]:
         return self._row(entity, self.kind.template(entity.evidence), reason=reason, **origin)
 
-    def _answered(self, entity: Entity, outcome: Outcome, plan: Plan) -> dict[str, Any]:
-        spent = {**outcome.tokens, "generated_on": self.config.night}
-        if outcome.is_unserved:
-            return self._put_off(entity, plan, "unserved", **spent)
+    def _answered(self, entity: Entity, outcome: Outcome, spent: Mapping[str, Any]) -> dict[str, Any]:
         if outcome.last["reason"]:
             return self._template(entity, "rejected", **spent)
         model = {"model": self.config.generator.model, "model_revision": self.revision}
         return self._row(entity, json.loads(outcome.last["profile"]), source="llm", **model, **spent)
-
-    def _put_off(self, entity: Entity, plan: Plan, reason: str, **spent: Any) -> dict[str, Any]:
-        """The outdated row, else a template that the next night replaces."""
-        row = plan.outdated.get(entity.entity_id)
-        return self._reused(entity, row) if row else self._template(entity, reason, **spent)
-
-    def _reused(self, entity: Entity, row: Row) -> dict[str, Any]:
-        """An earlier night's row: what the model wrote stays, what is computed is of tonight."""
-        return {**self.kind.complete(dict(row), entity.figures), "as_of": self.config.as_of}
 
     def _reject(self, entity_id: str, key: str, attempt: Row) -> dict[str, Any]:
         return {
@@ -131,8 +127,3 @@ class Writing:
             "prompt_version": self.kind.prompt_version(self.config.generator),
             "generated_on": self.config.night,
         }
-
-
-def ordered(rows: Sequence[dict[str, Any]], id_column: str) -> list[dict[str, Any]]:
-    """Rows by id and attempt: the same file for the same rows."""
-    return sorted(rows, key=lambda row: (row[id_column], row.get("attempt", 0)))

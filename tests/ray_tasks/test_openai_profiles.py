@@ -59,7 +59,7 @@ def publish(tmp_path, monkeypatch):
         places = {"lake": str(tmp_path / "lake"), "mlflow_tracking_uri": "sqlite://", "run_id": "one"}
         frozen = freeze(document, run_date=date(2026, 11, 22), **places)
         with night_task("item_profiles", save_config(frozen)) as task:
-            publication.publish_profiles(task, ITEM, entities, Vocabulary(()), frozenset())
+            publication.publish_profiles(task, ITEM, [entities], Vocabulary(()), frozenset())
         lake = Lake(frozen.lake)
         return tuple(lake.snapshot(name, frozen.night).read().to_pylist() for name in (ITEM.table, ITEM.rejects))
 

@@ -41,9 +41,20 @@ def row(of: Entity, source="llm", reason=None, age: int | None = 1, themes=("dra
     }
 
 
-def plan(entities, previous=(), budget=1_000, cost=lambda e: 10, full_refresh=False, night=NIGHT):
-    known = {r["item_id"]: r for r in previous}
-    return plan_profiles(entities, known, night, budget, cost, Freshness(0.3, 90, LABELS, full_refresh))
+class Planned:
+    """A plan, with what becomes of those that it neither asks about nor leaves out."""
+
+    def __init__(self, entities, previous=(), budget=1_000, cost=lambda e: 10, full_refresh=False, night=NIGHT):
+        known = {r["item_id"]: r for r in previous}
+        freshness = Freshness(night, 0.3, 90, LABELS, full_refresh)
+        pairs = [(e, known.get(e.entity_id)) for e in entities]
+        planned = plan_profiles(iter(pairs), budget, cost, freshness)
+        by_id = {e.entity_id: e for e in entities}
+        self.asked, self.over_budget = ([by_id[d.entity_id] for d in p] for p in (planned.asked, planned.over_budget))
+        self.too_little_evidence = [e for e in entities if not e.evidence.enough]
+        self.reused = [(e, r) for e, r in pairs if e.evidence.enough and freshness.is_fresh(e, r)]
+        stale = [(e, r) for e, r in pairs if e.evidence.enough and not freshness.is_fresh(e, r)]
+        self.outdated = {e.entity_id: r for e, r in stale if freshness.may_serve_on(r)}
 
 
 def ids(entities) -> list[str]:
@@ -91,12 +102,12 @@ def test_a_plan_covers_everyone_once_within_budget_and_its_rerun_asks_nobody(dra
         }[state]
 
     previous = [before(e, s) for e, (enough, _, s, _) in zip(everyone, drawn, strict=True) if s != "new" and enough]
-    first = plan(everyone, previous, budget, cost, full_refresh)
+    first = Planned(everyone, previous, budget, cost, full_refresh)
     parts = [first.asked, first.over_budget, first.too_little_evidence, [e for e, _ in first.reused]]
     assert sorted(e.entity_id for part in parts for e in part) == sorted(price)
     assert sum(map(cost, first.asked)) <= budget
-    again = plan(everyone, after(first), budget, cost, full_refresh)
-    assert again.asked == ()
+    again = Planned(everyone, after(first), budget, cost, full_refresh)
+    assert again.asked == []
     assert {e.entity_id for e, _ in again.reused} == {e.entity_id for e, _ in first.reused} | set(ids(first.asked))
     assert set(ids(again.over_budget)) == set(ids(first.over_budget))
 
@@ -105,16 +116,16 @@ def test_activity_times_staleness_decides_who_is_asked_first_and_nobody_overtake
     old = entity("half-stale", ("one", "two", "new", "newer"), activity=9)
     busy, idle = entity("busy", activity=6), entity("idle", activity=1)
     previous = [row(entity("half-stale"))]
-    assert ids(plan([idle, old, busy], previous).asked) == ["busy", "half-stale", "idle"]
-    tight = plan([idle, old, busy], previous, 25, lambda e: 20 if e is old else 10)
+    assert ids(Planned([idle, old, busy], previous).asked) == ["busy", "half-stale", "idle"]
+    tight = Planned([idle, old, busy], previous, 25, lambda e: 20 if e is old else 10)
     assert ids(tight.asked) == ["busy"]
     assert ids(tight.over_budget) == ["half-stale", "idle"]
 
 
 def test_the_next_night_reuses_what_is_unchanged_and_spends_its_budget_on_the_next():
     everyone = [entity(name) for name in "abcd"]
-    first = plan(everyone, budget=20)
-    second = plan(everyone, after(first), 20, night=NIGHT + timedelta(days=1))
+    first = Planned(everyone, budget=20)
+    second = Planned(everyone, after(first), 20, night=NIGHT + timedelta(days=1))
     assert ids(first.asked) == ["a", "b"]
     assert {e.entity_id for e, _ in second.reused} == {"a", "b"}
     assert ids(second.asked) == ["c", "d"]
@@ -131,7 +142,7 @@ def test_the_next_night_reuses_what_is_unchanged_and_spends_its_budget_on_the_ne
     ],
 )
 def test_a_profile_is_stale_by_new_evidence_or_by_age(texts, age, stale):
-    planned = plan([entity("a", texts)], [row(entity("a"), age=age)])
+    planned = Planned([entity("a", texts)], [row(entity("a"), age=age)])
     assert bool(planned.asked) == stale
 
 
@@ -139,24 +150,24 @@ def test_context_makes_no_profile_stale():
     known = entity("a")
     pieces = (*known.evidence.pieces, Piece("like", "war, drama", "z"), Piece("like", "crime", "y"))
     more = Entity(Evidence("a", "a", ("other lines",), pieces), "r", "another key")
-    assert plan([more], [row(known, age=500)]).asked == ()
+    assert Planned([more], [row(known, age=500)]).asked == []
 
 
 def test_a_stale_profile_serves_on_while_the_budget_does_not_reach_it():
     changed = entity("a", ("five",))
-    planned = plan([changed], [row(entity("a"))], budget=0)
+    planned = Planned([changed], [row(entity("a"))], budget=0)
     assert ids(planned.over_budget) == ["a"]
     assert planned.outdated["a"]["source"] == "llm"
-    assert plan([changed], [row(entity("a"), themes=("gone",))], budget=0).outdated == {}
+    assert Planned([changed], [row(entity("a"), themes=("gone",))], budget=0).outdated == {}
 
 
 def test_a_template_for_want_of_budget_is_never_reused():
     only = entity("a")
-    assert ids(plan([only], [row(only, "template", "over_budget", None, ())]).asked) == ["a"]
+    assert ids(Planned([only], [row(only, "template", "over_budget", None, ())]).asked) == ["a"]
 
 
 def test_too_little_evidence_is_never_asked_nor_charged():
-    planned = plan([entity("a", enough=False), entity("b")], budget=10)
+    planned = Planned([entity("a", enough=False), entity("b")], budget=10)
     assert ids(planned.asked) == ["b"]
     assert ids(planned.too_little_evidence) == ["a"]
 

@@ -1,5 +1,6 @@
 """The profile tasks on a small lake: budget, reuse, reruns with equal content, rejects, hostile items."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -332,6 +333,22 @@ def test_users_are_described_from_their_own_items_with_evidence(night):
         assert 0 < claim["strength"] <= 1
         assert set(claim["interactions"]) <= chosen
     assert 0 < many["confidence"] < 1
+
+
+@pytest.mark.parametrize("budget", [600, 1_600, 10**6])
+def test_users_read_and_asked_about_one_by_one_get_the_rows_that_all_at_once_get(night, monkeypatch, tmp_path, budget):
+    def found():
+        rows, rejects, record = night("user", nightly_token_budget=budget)
+        later, _, after = night("user", NIGHT + timedelta(days=1), nightly_token_budget=budget)
+        shutil.rmtree(tmp_path / "lake")
+        hidden = ("prompts", "generation_seconds")
+        told = [{k: v for k, v in one["counters"].items() if k not in hidden} for one in (record, after)]
+        return rows, rejects, later, told
+
+    at_once = found()
+    monkeypatch.setattr(user_profiles, "PART", 1)
+    monkeypatch.setattr(publication, "AT_ONCE", 1)
+    assert found() == at_once
 
 
 def test_the_nights_costs_add_up(night, config_of):

@@ -1,5 +1,7 @@
 """The content hash sees every change of content and nothing else."""
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pyarrow.dataset as ds
 from hypothesis import given
@@ -7,6 +9,28 @@ from hypothesis import strategies as st
 
 from schemas.content_hash import content_hash, undated
 
+PIECES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "role": st.sampled_from(["a", "b", ""]) | st.none(),
+            "at": st.datetimes(datetime(1990, 1, 1), timezones=st.just(UTC)) | st.none(),
+            "x": st.floats(allow_nan=False) | st.none(),
+            "labels": st.lists(st.text(max_size=2) | st.none(), max_size=2) | st.none(),
+        }
+    )
+    | st.none(),
+    max_size=3,
+)
+NESTED = pa.list_(
+    pa.struct(
+        {
+            "role": pa.string(),
+            "at": pa.timestamp("us", tz="UTC"),
+            "x": pa.float64(),
+            "labels": pa.list_(pa.string()),
+        }
+    )
+)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -56,3 +80,24 @@ def test_what_stands_before_the_at_is_the_same_for_equal_rows_of_two_nights(rows
 
     assert undated(dated(one)) == undated(dated(other)) == digest(rows)
     assert (dated(one) == dated(other)) == (one == other or not rows)
+
+
+def nested_digest(column) -> str:
+    return content_hash(ds.dataset(pa.table({"pieces": pa.array(column, NESTED)})))
+
+
+@given(st.lists(PIECES | st.none(), min_size=1, max_size=4), st.lists(PIECES | st.none(), min_size=1, max_size=4))
+def test_lists_of_structs_have_one_hash_exactly_if_they_are_equal(one, other):
+    assert nested_digest(one) == nested_digest(one[::-1])
+    same = sorted(map(repr, one)) == sorted(map(repr, other))
+    assert (nested_digest(one) == nested_digest(other)) == same
+
+
+@given(PIECES, PIECES, st.integers(1, 5))
+def test_a_list_is_hashed_by_its_own_elements_in_their_order(one, other, before):
+    whole = nested_digest([[*one, *other], None])
+    assert (nested_digest([[*other, *one], None]) == whole) == (repr([*one, *other]) == repr([*other, *one]))
+    assert (nested_digest([one, other]) == nested_digest([[*one, *other], []])) == (not one or not other)
+    # A part of an array that lies behind others in memory hashes as one that begins with it.
+    behind = pa.table({"pieces": pa.array([other] * before + [one], NESTED)}).slice(before)
+    assert content_hash(ds.dataset(behind)) == nested_digest([one])

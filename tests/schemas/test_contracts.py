@@ -64,6 +64,13 @@ def test_a_null_where_none_may_be_is_counted_and_not_shown():
     assert "secret-user" not in " ".join(failures)
 
 
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_a_missing_value_is_found_in_every_column_that_needs_one_and_in_no_other(table):
+    for column in table.columns:
+        failures = audit(table, staged(table, [{**row_that_fits(table), column.name: None}]))
+        assert any("not_be_null" in f and f"'{column.name}'" in f for f in failures) == (not column.nullable)
+
+
 def test_every_column_of_every_table_is_described_and_every_key_exists():
     for table in TABLES.values():
         names = {column.name for column in table.columns}
