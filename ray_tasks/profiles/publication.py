@@ -4,6 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.rows import Outcome, Writing, outcomes
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.profiles.writer import generate
+from ray_tasks.ray_session import ray_session
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
 from schemas.generation_config import Generator
@@ -173,13 +175,14 @@ def carried_out(
     """
     answered: dict[str, Outcome] = {}
     more = plan.asked
-    while more:
-        found = outcomes(answer(more, plan.spare / len(more)))
-        answered |= found
-        if len(found) < len(more) or any(one.is_unserved for one in found.values()):
-            break
-        left = budget - tokens_of(row for one in answered.values() for row in one.attempts)
-        plan, more = extended(plan, left, cost, least)
+    with ray_session() if more else nullcontext():  # once for all rounds
+        while more:
+            found = outcomes(answer(more, plan.spare / len(more)))
+            answered |= found
+            if len(found) < len(more) or any(one.is_unserved for one in found.values()):
+                break
+            left = budget - tokens_of(row for one in answered.values() for row in one.attempts)
+            plan, more = extended(plan, left, cost, least)
     return plan, answered
 
 

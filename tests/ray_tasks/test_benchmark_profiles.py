@@ -1,5 +1,7 @@
 """The benchmark's item profiles: the most taken first, every item told of, nothing paid twice."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,7 @@ def asked(monkeypatch) -> list[str]:
         return map(writer, to_wire(entities, config.batch_size))
 
     monkeypatch.setattr(publication, "generate", generate)
+    monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 from datetime import date
 
 import pyarrow as pa
@@ -158,6 +159,7 @@ def author(monkeypatch, tmp_path):
         yield from map(writer, to_wire(entities, config.batch_size))
 
     monkeypatch.setattr("ray_tasks.profiles.publication.generate", generate)
+    monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
     return Author.of(config)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def in_this_process(entities, kind, config, words, spare):
 def publish(tmp_path, monkeypatch):
     """Publish item profiles written through an endpoint; returns (rows of profiles, rows of rejects)."""
     monkeypatch.setattr(publication, "generate", in_this_process)
+    monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
     columns = {"user_id": "u", "item_id": "i", "timestamp": "t"}
     source = {"name": "s", "interactions": {"format": "csv", "path": "/x", "columns": columns}}
     source["items"] = {"format": "csv", "path": "/x", "columns": {"item_id": "i", "title": "t"}}

@@ -1,6 +1,7 @@
 """The profile tasks on a small lake: budget, reuse, reruns with equal content, rejects, hostile items."""
 
 import shutil
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def config_of(tmp_path):
 def night(config_of, monkeypatch):
     """Run the profile tasks up to a kind for a night; returns (rows by id, rejects, the task's record)."""
     monkeypatch.setattr(publication, "generate", without_ray(FakeGenerator()))
+    monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
 
     def run(kind: str, on: date = NIGHT, **overrides):
         config = config_of(on, **overrides)
