@@ -35,8 +35,10 @@ def features(task: Task, spark: SparkSession) -> None:
     told, feedback = (read_table(spark, task.read(name)) for name in ("interactions", "feedback"))
     looked_at = examination(places_seen(spark, task))
     task.counters["examination"] = {str(place): share for place, share in looked_at.items()}
-    interactions = with_feedback(told.select(*EVENT), feedback, task.config.features.feedback, looked_at)
-    interactions = interactions.persist(StorageLevel.MEMORY_AND_DISK)
+    interactions = told.select(*EVENT)
+    if not feedback.isEmpty():
+        weights = task.config.features.feedback
+        interactions = with_feedback(interactions, feedback, weights, looked_at).persist(StorageLevel.MEMORY_AND_DISK)
     histories(task, spark, interactions)
     documents_and_statistics(task, spark, interactions)
 

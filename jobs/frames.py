@@ -24,7 +24,9 @@ def read_table(spark: SparkSession, snapshot: Snapshot) -> DataFrame:
     """The rows of a pinned partition."""
     schema = table_schema(snapshot.table)
     if not snapshot.uris:
-        return spark.createDataFrame([], schema)
+        # The plan knows that it is empty and leaves out joins with it; createDataFrame would start Python workers.
+        nothing = [F.lit(None).cast(field.dataType).alias(field.name) for field in schema]
+        return spark.range(1).select(*nothing).limit(0)
     return spark.read.schema(schema).parquet(*snapshot.uris)
 
 

@@ -1,7 +1,9 @@
 """The Spark session of a job."""
 
+import importlib
 import logging
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,8 +45,14 @@ def start_session(name: str) -> SparkSession:
 
 @contextmanager
 def spark_session(name: str) -> Iterator[SparkSession]:
-    """The session of a job; stopped when the body ends."""
+    """The session of a job; stopped when the body ends.
+
+    The audit's library takes seconds to import, in which this process would only wait for the JVM.
+    """
+    audit = threading.Thread(target=importlib.import_module, args=["schemas.contracts"])
+    audit.start()
     spark = start_session(name)
+    audit.join()
     try:
         yield spark
     finally:

@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from schemas.content_hash import content_hash
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
 from schemas.small_files import join_small_files
-from schemas.storage import delete_folder, file_size, list_files, resolve
+from schemas.storage import delete_folder, file_size, is_free, list_files, resolve
 from schemas.table import PARTITION, Table
 from schemas.tables import TABLES
 
@@ -113,7 +113,7 @@ class Lake:
         expected = (table.transaction_version(_application(name, run_date)) or 0) if table else 0
         folder = f"{self.uri(name)}/{PARTITION}={run_date.isoformat()}/{attempt}"
         # A process that was killed may have left files there; they are never mixed with this attempt's.
-        uri = next(u for n in itertools.count() if not list_files(u := f"{folder}.{n}" if n else folder))
+        uri = next(u for n in itertools.count() if is_free(u := f"{folder}.{n}" if n else folder))
         return Stage(TABLES[name], run_date, attempt, uri, expected)
 
     def snapshot(self, name: str, run_date: date, version: int | None = None) -> Snapshot:

@@ -51,6 +51,12 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
     return [f"{uri.rstrip('/')}/{os.path.relpath(name, path)}" for name in sorted(visible)]
 
 
+def is_free(uri: str) -> bool:
+    """Whether nothing is there: no file, no folder, and nothing that engines hide below one."""
+    filesystem, path = resolve(uri)
+    return bool(filesystem.get_file_info(path).type == fs.FileType.NotFound)
+
+
 def file_size(uri: str) -> int:
     """Size of a file in bytes."""
     filesystem, path = resolve(uri)

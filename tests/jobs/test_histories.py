@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jobs.frames import numbered, table_schema
-from jobs.histories import served_users, time_split, user_histories
+from jobs.histories import time_split, user_histories
 from schemas.config import Features
 
 pytestmark = pytest.mark.spark
@@ -23,7 +23,7 @@ def interactions(spark, rows):
 
 
 def lists(frame, features, length=200):
-    rows = user_histories(frame, served_users(frame, features), AS_OF, length).collect()
+    rows = user_histories(frame, features.model_copy(update={"history_length": length}), AS_OF).collect()
     return {row["user_id"]: row for row in rows}
 
 
@@ -65,6 +65,17 @@ def test_the_split_is_by_time_with_exact_shares_and_a_total_order(spark):
     train = len(rows) - test - validation
     wanted = ["train"] * train + ["validation"] * validation + ["test"] * test
     assert [split[user, item, float(hour)] for user, item, hour in rows] == wanted
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.0, 0.5), (0.3, 0.0), (0.4, 0.4), (1.0, 0.0)])
+@pytest.mark.parametrize("hours", [1, 24 * 7])
+def test_cuts_may_lie_anywhere_in_a_day_or_at_the_end_of_the_log(spark, hours, shares):
+    rows = [(f"u{n % 3}", f"i{n}", n * hours % (24 * 30)) for n in range(10)]
+    ordered = sorted(rows, key=lambda row: (row[2], row[0], row[1]))
+    split = {row["item_id"]: row["split"] for row in time_split(interactions(spark, rows), *shares).collect()}
+    test, validation = round(10 * shares[1]), round(10 * shares[0])
+    wanted = ["train"] * (10 - test - validation) + ["validation"] * validation + ["test"] * test
+    assert [split[item] for _, item, _ in ordered] == wanted
 
 
 def test_numbers_are_positions_in_the_order_whatever_the_partitions(spark):

@@ -8,7 +8,7 @@ import pytest
 from jobs.evaluation import accuracy, coverage, targets_by_slice
 from jobs.features import EVENT
 from jobs.frames import numbered, table_schema
-from jobs.histories import served_users, user_histories
+from jobs.histories import user_histories
 from jobs.item_documents import item_documents, item_statistics
 from schemas.config import Features
 
@@ -51,7 +51,7 @@ def columns_read(text):
 
 def test_histories_and_statistics_read_no_review(table, plan):
     events = table("interactions").select(*EVENT)
-    histories = plan(user_histories(events, served_users(events, Features()), AS_OF, 200))
+    histories = plan(user_histories(events, Features(), AS_OF))
     assert columns_read(histories) <= set(EVENT)
     statistics = plan(item_statistics(table("items"), events, AS_OF))
     assert columns_read(statistics) <= {"item_id", "user_id", "timestamp", "rating"}

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -169,6 +170,14 @@ def test_files_of_a_killed_attempt_are_not_mixed_in(lake):
     write(stage, rows("whole"))
     lake.publish(stage, accept, {})
     assert ids(lake) == ["whole"]
+
+
+def test_an_engine_that_was_killed_before_its_first_file_is_not_in_the_way(lake):
+    first = lake.stage("splits", NIGHT, "one")
+    hidden = Path(first.uri) / "_temporary" / "0"
+    hidden.mkdir(parents=True)
+    again = lake.stage("splits", NIGHT, "one")
+    assert not Path(again.uri).exists()  # Spark refuses to write into a folder that is there
 
 
 def test_other_engines_read_what_was_published(lake, tmp_path):
