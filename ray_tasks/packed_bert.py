@@ -40,7 +40,7 @@ class Layer:
 
 
 class PackedBert:
-    """The encoder of a loaded SentenceTransformer: a BERT with mean pooling, on the processor.
+    """The encoder of a loaded SentenceTransformer: a BERT with mean pooling, where that model is: CPU or CUDA.
 
     `tokens` are multiplied at once. Raises ValueError, with the reason, for every other model.
     """
@@ -66,7 +66,7 @@ class PackedBert:
         """(texts, dimensions), each row of length 1."""
         vectors = np.empty((len(texts), self.words.shape[1]), dtype=np.float32)
         for rows, ids in self._batches(texts):
-            vectors[rows] = self._forward(ids).numpy()
+            vectors[rows] = self._forward(ids).cpu().numpy()
         return vectors
 
     def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
@@ -87,8 +87,9 @@ class PackedBert:
     def _forward(self, ids: list[list[int]]) -> Tensor:
         """Unit vectors of texts that come by length."""
         groups = [(length, len(list(same))) for length, same in groupby(map(len, ids))]
-        tokens = torch.tensor([token for text in ids for token in text])
-        places = torch.cat([torch.arange(length).repeat(count) for length, count in groups])
+        device = self.words.device
+        tokens = torch.tensor([token for text in ids for token in text], device=device)
+        places = torch.cat([torch.arange(length).repeat(count) for length, count in groups]).to(device)
         state = self._norm(self.words[tokens].add_(self.places[places]), self.norm)
         for layer in self.layers:
             attended = F.linear(self._attention(F.linear(state, *layer.attend), groups), *layer.project)
@@ -105,7 +106,7 @@ class PackedBert:
 
     def _attention(self, attend: Tensor, groups: list[tuple[int, int]]) -> Tensor:
         """(tokens, dimensions) from queries, keys and values side by side, each text by itself."""
-        found = torch.empty(len(attend), attend.shape[1] // 3)
+        found = attend.new_empty(len(attend), attend.shape[1] // 3)
         at = 0
         for length, count in groups:
             here = slice(at, at + length * count)
@@ -126,4 +127,4 @@ def unfit(model: Any) -> str | None:
         return f"it is {config.model_type} with {getattr(config, 'hidden_act', 'another activation')}"
     if pooling != "mean" or model.default_prompt_name:
         return f"its pooling is {pooling}, its prompt {model.default_prompt_name}"
-    return None if model.device.type == "cpu" else f"it is on {model.device.type}"
+    return None if model.device.type in ("cpu", "cuda") else f"it is on {model.device.type}"

@@ -79,8 +79,8 @@ class Encoder(Section):
 
     backend: Literal["packed", "sentence-transformers", "fake"] = Field(
         "packed",
-        description="packed: BERT models on CPUs without padding, and sentence-transformers for others; fake: hashed "
-        "bags of words, for tests only",
+        description="packed: BERT models without padding, and sentence-transformers for others; fake: hashed bags of "
+        "words, for tests only",
     )
     model: str = Field("all-MiniLM-L6-v2", description="Name, recorded with every vector")
     path: str = Field("${NIGHTREC_ASSETS}/all-minilm-l6-v2", description="Folder with safetensors and tokenizer")

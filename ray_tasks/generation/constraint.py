@@ -1,7 +1,7 @@
 """Constrained decoding: which tokens may come next, by a JSON schema (llguidance) and by what helps a small model."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,14 @@ FUNCTION_WORDS = frozenset(
 """Words of more than two letters that a text may hold twice."""
 
 
-@lru_cache(4_096)
 def grammar(schema: str) -> str:
-    """llguidance's grammar of a JSON schema, without blanks between the parts. Raises ValueError when it has none."""
+    """llguidance's grammar of a JSON schema, without blanks between the parts. Raises ValueError for no JSON.
+
+    Whether it is a grammar at all, the matcher finds out: to validate it here as well would read it twice.
+    """
     from llguidance import LLMatcher
 
-    found = LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False})
-    problem = LLMatcher.validate_grammar(found)
-    if problem:
-        raise ValueError(problem)
-    return found
+    return LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False})
 
 
 class Constraint:
@@ -45,12 +43,10 @@ class Constraint:
         """Tokens that had better not be written."""
         return [*self._avoid, *self._said]
 
-    def fill(self, bitmask: Any, row: int) -> None:
-        """Put the grammar's allowed tokens into a row of a bitmask."""
-        from llguidance.numpy import fill_next_token_bitmask
-
-        if self._matcher is not None:
-            fill_next_token_bitmask(self._matcher, bitmask, row)
+    @property
+    def matcher(self) -> Any:
+        """The grammar's state; None without a schema."""
+        return self._matcher
 
     def accept(self, token: int) -> list[int]:
         """Take a written token; returns the tokens that must follow it, which need no choice."""
@@ -85,11 +81,23 @@ class Constraint:
 
 
 def allowed_tokens(constraints: Sequence[Constraint], vocabulary: int) -> Any:
-    """(rows, vocabulary): which tokens each row's grammar allows next, as a boolean tensor."""
+    """(rows, vocabulary): which tokens each row's grammar allows next, as a boolean tensor.
+
+    Rows are filled side by side by as many threads as torch has.
+    """
     import torch
+    from llguidance.numpy import fill_next_token_bitmask_par
 
     bits = np.full((len(constraints), -(-vocabulary // 32)), -1, dtype=np.int32)
-    for row, constraint in enumerate(constraints):
-        constraint.fill(bits, row)
+    matchers = [(one.matcher, row) for row, one in enumerate(constraints) if one.matcher is not None]
+    if matchers:
+        fill_next_token_bitmask_par(_executor(torch.get_num_threads()), matchers, bits)
     found = np.unpackbits(bits.view(np.uint8), axis=1, count=vocabulary, bitorder="little")
     return torch.from_numpy(found).bool()
+
+
+@cache
+def _executor(threads: int) -> Any:
+    from llguidance import LLExecutor
+
+    return LLExecutor(threads)

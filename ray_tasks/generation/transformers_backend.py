@@ -9,6 +9,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -68,7 +69,7 @@ class TransformersGenerator:
         verify_model(config.path)
         torch.set_num_threads(threads)
         packed_attention.register()
-        self._config = config
+        self._config, self._threads = config, threads
         try:
             tokenizer: Any = AutoTokenizer.from_pretrained(config.path, local_files_only=True)
             self._model: Any = AutoModelForCausalLM.from_pretrained(
@@ -113,7 +114,9 @@ class TransformersGenerator:
 
     def _serve(self, requests: Sequence[tuple[int, Request]], slots: int, done: dict[int, Generation]) -> None:
         """Decode requests until none is left; finished ones appear in `done` at once."""
-        ready = [row for number, request in requests if (row := self._begin(number, request, done))]
+        with ThreadPoolExecutor(self._threads) as threads:  # a grammar takes tens of milliseconds outside Python's lock
+            begun = threads.map(lambda one: self._begin(one[0], one[1], done), requests)
+            ready = [row for row in begun if row]
         if not ready:
             return
         queue = deque(sorted(ready, key=lambda row: (-len(row.prompt), row.number)))
@@ -163,7 +166,7 @@ class TransformersGenerator:
         logits = self._model(
             tokens, position_ids=packing.positions, use_cache=False, logits_to_keep=last, packing=packing
         ).logits[0]
-        chosen = self._choose(logits.float().cpu(), alive)
+        chosen = self._choose(logits.float(), alive)
         for row, token in zip(alive, chosen, strict=True):
             row.length += len(row.due)
             row.due = [token, *row.constraint.accept(token)]
@@ -173,10 +176,11 @@ class TransformersGenerator:
         """The next token of each row: the likeliest that is allowed, or a sampled one."""
         import torch
 
-        logits.masked_fill_(~allowed_tokens([row.constraint for row in alive], logits.shape[1]), float("-inf"))
+        allowed = allowed_tokens([row.constraint for row in alive], logits.shape[1]).to(logits.device)
+        logits.masked_fill_(~allowed, float("-inf"))
         preferred = logits.clone()
-        for place, row in enumerate(alive):
-            preferred[place, row.constraint.refused()] = float("-inf")
+        refused = [(place, token) for place, row in enumerate(alive) for token in row.constraint.refused()]
+        preferred[tuple(torch.tensor(refused, dtype=torch.long, device=logits.device).view(-1, 2).T)] = float("-inf")
         stuck = preferred.max(-1).values == float("-inf")
         preferred[stuck] = logits[stuck]
         likeliest = preferred.argmax(-1).tolist()
@@ -184,7 +188,9 @@ class TransformersGenerator:
         return [
             likeliest[place]
             if row.chance is None
-            else int(torch.multinomial(torch.softmax(preferred[place] / temperature, -1), 1, generator=row.chance))
+            else int(
+                torch.multinomial(torch.softmax(preferred[place].cpu() / temperature, -1), 1, generator=row.chance)
+            )
             for place, row in enumerate(alive)
         ]
 
@@ -233,4 +239,6 @@ class TransformersGenerator:
 
 
 def _is_memory(error: BaseException) -> bool:
-    return not isinstance(error, RuntimeError) or bool(re.search(r"memory|DefaultCPUAllocator", str(error)))
+    """Whether there is too little; an illegal access to it is another matter."""
+    too_little = r"out of memory|allocate memory|not enough memory|DefaultCPUAllocator"
+    return not isinstance(error, RuntimeError) or bool(re.search(too_little, str(error)))

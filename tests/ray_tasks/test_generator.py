@@ -7,6 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import tiny_llama
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,8 +96,6 @@ def test_a_seed_gives_the_same_text_in_any_company(tiny, seed):
 
 
 def test_words_to_avoid_are_not_written_while_anything_else_is_allowed(tiny):
-    import torch
-
     known = next(word for word in ("crime", "comedy", "western", "year", "no") if tiny._single_tokens(word))
     row = tiny._begin(0, Request("Movie:", "", frozenset([known])), {})
     word = tiny._single_tokens(known)[0]
@@ -139,6 +138,28 @@ def test_an_error_that_is_not_about_memory_is_not_swallowed(folder, monkeypatch)
     monkeypatch.setattr(generator, "_step", lambda alive, rows: (_ for _ in ()).throw(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         generator.generate(requests(1))
+
+
+def test_an_illegal_access_to_memory_is_not_taken_for_too_little_of_it(folder, monkeypatch):
+    generator, told = TransformersGenerator(GeneratorConfig(path=folder), EXAMPLES, 1), "an illegal memory access"
+    monkeypatch.setattr(generator, "_step", lambda alive, rows: (_ for _ in ()).throw(RuntimeError(told)))
+    with pytest.raises(RuntimeError, match=told):
+        generator.generate(requests(1))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_answers_as_the_processor_does(folder, monkeypatch):
+    config, greedy = GeneratorConfig(path=folder, batch_size=3, max_new_tokens=40), requests(8)
+    on_gpu = TransformersGenerator(config, EXAMPLES, 1).generate(greedy)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert TransformersGenerator(config, EXAMPLES, 1).generate(greedy) == on_gpu
+
+
+def test_threads_change_no_answer(folder, tiny):
+    config = GeneratorConfig(path=folder, batch_size=3, max_new_tokens=40)
+    bad = Request("x", '{"type": "no such type"}')
+    asked = [*requests(6), bad, *requests(2, seed=5), Request("Movie:")]
+    assert TransformersGenerator(config, EXAMPLES, 3).generate(asked) == tiny.generate(asked)
 
 
 def test_plain_text_ends_by_itself(tiny):

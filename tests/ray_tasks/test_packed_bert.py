@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ray_tasks.encoder import SentenceTransformerEncoder, load_encoder
 from ray_tasks.packed_bert import PackedBert, unfit
@@ -48,6 +49,15 @@ def test_vectors_come_in_the_order_of_the_texts(own, texts):
     packed = PackedBert(own.model, 256)
     np.testing.assert_allclose(packed.encode(texts[::-1])[::-1], packed.encode(texts), atol=1e-6)
     assert packed.encode([]).shape == (0, 384)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_vectors_of_a_gpu_are_those_of_the_processor(own, texts):
+    from sentence_transformers import SentenceTransformer
+
+    here = SentenceTransformer(str(PATH), device="cpu", local_files_only=True)
+    found, expected = (PackedBert(model, 256).encode(texts) for model in (own.model, here))
+    assert (found * expected).sum(axis=1).min() > 0.999999
 
 
 def test_a_night_packs_what_can_be_packed_and_says_why_it_does_not(own, monkeypatch, caplog):

@@ -53,10 +53,18 @@ def test_a_second_attempt_samples_with_its_seed_and_plain_text_ends_at_a_blank_l
 
 def test_the_engine_caches_the_prefix_and_goes_on_after_a_bad_row():
     settings = vllm_pipeline.processor_settings(CONFIG)
-    assert settings["engine_kwargs"] == {"enable_prefix_caching": True, "dtype": "bfloat16"}
+    kept = {name: settings["engine_kwargs"][name] for name in ("enable_prefix_caching", "dtype")}
+    assert kept == {"enable_prefix_caching": True, "dtype": "bfloat16"}
     assert (settings["model_source"], settings["concurrency"]) == ("/models/some", 3)
     assert settings["should_continue_on_error"]
     assert not settings["chat_template_stage"]
+
+
+def test_grammars_are_those_of_the_default_backend_and_no_metrics_ask_for_ray_serve():
+    settings = vllm_pipeline.processor_settings(CONFIG)
+    form = settings["engine_kwargs"]["structured_outputs_config"]
+    assert form == {"backend": "guidance", "disable_any_whitespace": True}
+    assert not settings["log_engine_metrics"]
 
 
 def test_the_settings_are_those_that_ray_knows():
@@ -163,7 +171,7 @@ def test_an_engine_that_does_not_start_is_a_clear_error(monkeypatch):
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
 def test_without_vllm_the_error_says_what_to_do():
-    with pytest.raises(ModelError, match=r"pip install vllm.*transformers"):
+    with pytest.raises(ModelError, match=r"pip install 'ray\[llm\]'.*transformers"):
         vllm_pipeline.require_vllm()
 
 
