@@ -35,7 +35,7 @@ class Generator(Section):
     item_prompt: str = Field("item_profile.v2", description="Version of the item prompt: a file of ray_tasks/prompts")
     user_prompt: str = Field("user_profile.v2", description="Version of the user prompt")
     explanation_prompt: str = Field("explanation.v1", description="Version of the prompt for explanations")
-    precision: Literal["float32", "bfloat16", "int8"] = Field("float32", description="Of the weights")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Of the weights")
     endpoint: Endpoint = Endpoint()
     nightly_token_budget: int = Field(
         70_000, ge=0, le=10_000_000_000, description="Prompt and output tokens that a night may spend on profiles"

@@ -58,10 +58,6 @@ def processor_settings(config: GeneratorConfig) -> dict[str, Any]:
     Grammars are llguidance's, without blanks, as the default backend has them: for one of our schemas it takes 0.03 s,
     xgrammar (vLLM's own choice) took about 1 s. The engine's metrics would need Ray Serve, and nobody reads them.
     """
-    if config.precision == "int8":
-        raise ModelError(
-            "generator.precision: int8 is for CPUs; for vllm use bfloat16, or a model that is quantised in its folder"
-        )
     return {
         "model_source": config.path,
         "concurrency": config.actors,

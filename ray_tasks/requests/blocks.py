@@ -48,7 +48,9 @@ def _encoder(config: EncoderConfig) -> Encoder:
 
 @cache
 def _generator(config: GeneratorConfig) -> Generator:
-    return make_generator(config, examples(), threads=1)
+    # Few words of few requests are left for the model: no engine of vLLM is started for them.
+    called = config.model_copy(update={"backend": "transformers"}) if config.backend == "vllm" else config
+    return make_generator(called, examples(), threads=1)
 
 
 @dataclass(frozen=True)

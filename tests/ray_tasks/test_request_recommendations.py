@@ -16,6 +16,7 @@ from ray_tasks.requests import blocks as request_blocks
 from ray_tasks.requests.blocks import AnsweredBlocks, ParsedBlocks, People
 from schemas.config import freeze
 from schemas.contracts import audit
+from schemas.generation_config import Generator
 from schemas.lake import Snapshot
 from schemas.ranking_config import Requests
 from schemas.tables import TABLES
@@ -135,6 +136,12 @@ def test_what_may_not_be_recommended_answers_no_request(config, tables, tmp_path
     _, rows = answered(without, tables, [("c", -1, "a war film")], tmp_path)
     assert "war-1" not in rows["item_id"].to_pylist()
     assert "war-2" in rows["item_id"].to_pylist()
+
+
+@pytest.mark.parametrize(("backend", "asked"), [("vllm", "transformers"), ("openai", "openai")])
+def test_what_requests_leave_to_the_model_starts_no_engine(monkeypatch, backend, asked):
+    monkeypatch.setattr(request_blocks, "make_generator", lambda config, examples, threads: config.backend)
+    assert request_blocks._generator(Generator(backend=backend, path="some")) == asked
 
 
 def test_tables_keep_their_contracts_and_blocks_change_nothing(config, tables, tmp_path, monkeypatch):

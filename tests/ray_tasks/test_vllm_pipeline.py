@@ -91,9 +91,9 @@ def test_a_served_row_is_a_generation_and_the_examples_are_not_counted_again(ser
     assert vllm_pipeline.answered(row, shared=400, most=99) == expected
 
 
-def test_a_precision_that_no_gpu_engine_has_is_told():
-    with pytest.raises(ModelError, match="int8 is for CPUs"):
-        vllm_pipeline.processor_settings(CONFIG.model_copy(update={"precision": "int8"}))
+def test_a_precision_that_no_backend_has_is_refused_with_the_configuration():
+    with pytest.raises(ValueError, match=r"float32.*bfloat16"):
+        Generator(**{**CONFIG.model_dump(), "precision": "int8"})
 
 
 class Engine(vLLMEngineStageUDF):
