@@ -126,4 +126,7 @@ class TasteBlocks:
 
 
 def _of_block(user_ids: NDArray[np.object_], number: int, size: int) -> pc.Expression:
-    return pc.field("user_id").isin(pa.array(user_ids[number * size :][:size], pa.string()))
+    """The users of a block, who are sorted: by the first and the last of them row groups are left out."""
+    users, user_id = user_ids[number * size :][:size], pc.field("user_id")
+    within = (user_id >= str(users[0])) & (user_id <= str(users[-1]))
+    return within & user_id.isin(pa.array(users, pa.string()))
