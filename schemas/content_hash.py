@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 MOMENT = "as_of"
 """The column that says for which night a row was built: another one every night, whatever the rest of the row."""
-BATCH_ROWS = 32_768
 Hashes = NDArray[np.uint64]
 NULL, STEP = np.uint64(0x9E6C63D0876A9A47), np.uint64(0x9E3779B97F4A7C15)
 """The hash of a missing value, and what tells places apart: both any odd number."""
@@ -21,12 +20,18 @@ def content_hash(dataset: ds.Dataset) -> str:
     column `as_of` has that column's hash behind an @: what stands before it is equal on two nights whose rows are.
     """
     rows, total, moments = 0, 0, 0
-    for batch in dataset.to_batches(batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=2):
+    for batch in dataset.to_batches(**read_ahead(dataset.schema)):
         rows += batch.num_rows
         total += _sum_of_hashes(batch, [name for name in sorted(batch.schema.names) if name != MOMENT])
         moments += _sum_of_hashes(batch, [MOMENT]) if MOMENT in batch.schema.names else 0
     digest = f"{rows:x}-{total % 2**64:016x}"
     return f"{digest}@{moments % 2**64:016x}" if MOMENT in dataset.schema.names else digest
+
+
+def read_ahead(schema: pa.Schema) -> dict[str, int]:
+    """Arguments of a scan that looks at every row once: few rows at a time where one may be a whole history."""
+    is_nested = any(pa.types.is_nested(kind) for kind in schema.types)
+    return {"batch_size": 4_096 if is_nested else 65_536, "batch_readahead": 2, "fragment_readahead": 2}
 
 
 def undated(digest: str) -> str:

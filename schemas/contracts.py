@@ -20,12 +20,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
+from schemas.content_hash import read_ahead
 from schemas.table import Expect, Table
 
 PART_ROWS = 1_000_000
 """Rows validated at once: a million interactions take two seconds, and as many candidates some hundred megabytes."""
-BATCH_ROWS = 32_768
-"""Rows decoded at once: what of them is not looked at is dropped before the next."""
 HASHES = ("key_hash", "other_key_hash")
 """A row's key as two 64-bit hashes: no two keys of a table share both, and all rows' hashes fit into memory."""
 
@@ -68,7 +67,8 @@ def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[st
 def _parts(table: Table, rows: ds.Dataset, part_rows: int) -> Iterator[pd.DataFrame]:
     """The rows in frames of at most `part_rows`, as large as the files allow."""
     held: list[pa.RecordBatch] = []
-    ahead = {"batch_size": min(part_rows, BATCH_ROWS), "batch_readahead": 2, "fragment_readahead": 2}
+    ahead = read_ahead(rows.schema)
+    ahead["batch_size"] = min(part_rows, ahead["batch_size"])
     for batch in rows.to_batches(columns=_looked_at(table), **ahead):
         if held and sum(map(len, held)) + len(batch) > part_rows:
             yield pa.Table.from_batches(held).to_pandas()
