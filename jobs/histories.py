@@ -51,6 +51,7 @@ def user_histories(interactions: DataFrame, features: Features, as_of: datetime)
     A history has the user's distinct items by latest interaction, most recent first, ties by item_id, at most
     `features.history_length`. Events move once, to their user's partition, which both groupings are made in.
     """
+    # A user has an item once at an instant, by the table's key: latest rating and weight are of one event.
     events = interactions.repartition("user_id")
     pairs = events.groupBy("user_id", "item_id").agg(
         F.max("timestamp").alias("last"),
