@@ -1,6 +1,5 @@
 """Interactions -> what each user did before `as_of`, the time split, factors of large catalogues."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import accumulate
@@ -13,8 +12,6 @@ from jobs.item_factors import item_factors, state_the_rule
 from schemas.config import Features
 from schemas.errors import NothingToDo
 from schemas.night import Task
-
-log = logging.getLogger("nightrec.features")
 
 KEY = ("micros", "user_id", "item_id")
 DAY = 86_400_000_000

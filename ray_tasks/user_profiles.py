@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -68,7 +67,7 @@ def write_user_profiles(task: Task) -> None:
 def entities_in_parts(task: Task, reader: "UserReader", folder: Path) -> Iterator[list[Entity]]:
     """All users of `user_histories` in the order of their ids, PART at a time; `folder` holds what waits."""
     histories = task.read("user_histories")
-    users = np.sort(histories.read(["user_id"])["user_id"].to_numpy())
+    users = histories.read(["user_id"])["user_id"].to_numpy()
     parts = IdParts(users, "user_id", PART, folder)
     parts.put(histories)
     for name, (columns, where) in SAID.items():

@@ -8,11 +8,12 @@ removes the partition's earlier files. Rows never pass through this process on t
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
+from numpy.typing import NDArray
 
 from schemas.content_hash import content_hash
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
@@ -55,6 +57,12 @@ class Snapshot:
         table = self.dataset().to_table(columns=columns, filter=where)
         keys = [key for key in TABLES[self.table].key if columns is None or key in columns]
         return table.sort_by([(key, "ascending") for key in keys]) if keys else table
+
+
+def of_ids(column: str, ids: Sequence[str] | NDArray[np.object_]) -> pc.Expression:
+    """Rows of ids, at least one, which are sorted: by the first and the last of them row groups are left out."""
+    one = pc.field(column)
+    return (one >= str(ids[0])) & (one <= str(ids[-1])) & one.isin(pa.array(ids, pa.string()))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ray_tasks.explaining.asking import Author, Phrased
 from ray_tasks.explaining.drafts import Draft, Explainer, likes_of
 from ray_tasks.explaining.statements import Item, text_of
 from ray_tasks.explaining.tastes import taste_summaries
-from schemas.lake import Snapshot
+from schemas.lake import Snapshot, of_ids
 from schemas.ranking_config import Explanations
 from schemas.tables.explanations import EXPLANATIONS
 
@@ -126,7 +126,4 @@ class TasteBlocks:
 
 
 def _of_block(user_ids: NDArray[np.object_], number: int, size: int) -> pc.Expression:
-    """The users of a block, who are sorted: by the first and the last of them row groups are left out."""
-    users, user_id = user_ids[number * size :][:size], pc.field("user_id")
-    within = (user_id >= str(users[0])) & (user_id <= str(users[-1]))
-    return within & user_id.isin(pa.array(users, pa.string()))
+    return of_ids("user_id", user_ids[number * size :][:size])

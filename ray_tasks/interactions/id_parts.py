@@ -25,7 +25,7 @@ class IdParts:
     def __init__(self, ids: NDArray[np.object_], id_column: str, size: int, folder: Path) -> None:
         self._ids, self._column = pa.array(ids, pa.string()), id_column
         self._size, self._folder = size, folder
-        self._names: dict[str, pa.Schema] = {}
+        self._schemas: dict[str, pa.Schema] = {}
 
     def __len__(self) -> int:
         return math.ceil(len(self._ids) / self._size)
@@ -34,7 +34,7 @@ class IdParts:
         """Spread a partition's rows over the parts, batch by batch."""
         dataset = snapshot.dataset()
         scanner = dataset.scanner(columns=columns and list(columns), filter=where)
-        schema = self._names[snapshot.table] = scanner.projected_schema
+        schema = self._schemas[snapshot.table] = scanner.projected_schema
         ds.write_dataset(
             self._numbered(scanner.to_batches()),
             self._folder / snapshot.table,
@@ -46,7 +46,7 @@ class IdParts:
 
     def get(self, table: str, number: int) -> pa.Table:
         """A part's rows of a table, in key order."""
-        folder, schema = self._folder / table / str(number), self._names[table]
+        folder, schema = self._folder / table / str(number), self._schemas[table]
         if not folder.exists():
             return schema.empty_table()
         rows = ds.dataset(folder, schema=schema, format=FORMAT).to_table()

@@ -123,9 +123,10 @@ def part_rows(
     """Rows of profiles, one for each entity, and of rejects, by id and attempt: the same file for the same rows."""
     rows, refused = [], []
     for entity in part:
-        own, outcome = _only(earlier.get(entity.entity_id)), answered.get(entity.entity_id)
-        rows.append(writing.row(entity, own, outcome))
-        attempts = writing.rejects(entity, own, outcome, rejected.get(entity.entity_id, ()))
+        outcome = answered.get(entity.entity_id)
+        again = writing.published_again(entity, _only(earlier.get(entity.entity_id)), outcome)
+        rows.append(writing.row(entity, again, outcome))
+        attempts = writing.rejects(entity, again, outcome, rejected.get(entity.entity_id, ()))
         refused += sorted(attempts, key=lambda row: row["attempt"])
     return rows, refused
 

@@ -47,8 +47,8 @@ def outcomes(answers: Iterable[Row]) -> dict[str, Outcome]:
 class Writing:
     """What all rows of one night and kind share.
 
-    A row follows from the entity, its newest published row (`earlier`), and what became of asking (`outcome`): None
-    where it was not asked about, or the budget of seconds cut it off.
+    A row follows from the entity, the earlier row that is published `again`, if any, and what became of asking
+    (`outcome`): None where it was not asked about, or the budget of seconds cut it off.
     """
 
     kind: ProfileKind
@@ -56,30 +56,29 @@ class Writing:
     revision: str
     freshness: Freshness
 
-    def row(self, entity: Entity, earlier: Row | None, outcome: Outcome | None) -> dict[str, Any]:
+    def row(self, entity: Entity, again: Row | None, outcome: Outcome | None) -> dict[str, Any]:
         """The entity's row in the night's partition."""
         spent = {**outcome.tokens, "generated_on": self.config.night} if outcome else {}
+        if again:
+            # What the model wrote stays, what is computed is of tonight.
+            return {**self.kind.complete(dict(again), entity.figures), "as_of": self.config.as_of}
         if not entity.evidence.enough:
             return self._template(entity, "too_little_evidence")
         if outcome and not outcome.is_unserved:
             return self._answered(entity, outcome, spent)
-        if again := self.published_again(entity, earlier, outcome):
-            # What the model wrote stays, what is computed is of tonight.
-            return {**self.kind.complete(dict(again), entity.figures), "as_of": self.config.as_of}
         return self._template(entity, "unserved" if outcome else "over_budget", **spent)
 
     def published_again(self, entity: Entity, earlier: Row | None, outcome: Outcome | None) -> Row | None:
-        """The earlier row where it is published once more: as good as new, or outdated with nothing new written."""
+        """The newest published row where it serves once more: as good as new, or outdated with nothing new written."""
         if not entity.evidence.enough or (outcome and not outcome.is_unserved):
             return None
         serves = self.freshness.is_fresh(entity, earlier) or self.freshness.may_serve_on(earlier)
         return earlier if serves else None
 
     def rejects(
-        self, entity: Entity, earlier: Row | None, outcome: Outcome | None, known: Iterable[Row]
+        self, entity: Entity, again: Row | None, outcome: Outcome | None, known: Iterable[Row]
     ) -> list[dict[str, Any]]:
         """The failed attempts at an entity: this run's, and of those `known` the ones behind a row published again."""
-        again = self.published_again(entity, earlier, outcome)
         key = again["generation_key"] if again else None
         carried = [] if outcome and key == entity.key else [dict(row) for row in known if row["generation_key"] == key]
         attempts = outcome.attempts if outcome else ()

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ray_tasks.ranker.features import Lists
-from schemas.lake import Snapshot
+from schemas.lake import Snapshot, of_ids
 from schemas.storage import resolve
 from schemas.tables.candidates import CANDIDATES
 
@@ -48,8 +47,7 @@ class CandidateFiles:
             return Lists.none()
         filesystem, _ = resolve(uris[0])
         paths = [resolve(uri)[1] for uri in uris]
-        wanted = (ds.field("window") == window) & ds.field("user_id").isin(pa.array(user_ids, pa.string()))
-        wanted &= (ds.field("user_id") >= first) & (ds.field("user_id") <= last)  # by which row groups are left out
+        wanted = (ds.field("window") == window) & of_ids("user_id", user_ids)
         return Lists.of(ds.dataset(paths, schema=CANDIDATES.schema, filesystem=filesystem).to_table(filter=wanted))
 
 
