@@ -1,7 +1,7 @@
 """What is true of a recommendation: statements that name what they rest on, the most telling first.
 
-The first ones say what put the item on the list: that many take it, where the source without which its score would lose
-most says so, and the history items that made a personal source propose it. The others are what item and user have in
+The first ones say what put the item on the list: the history items that made a personal source propose it, and that
+many take it, where the source without which its score would lose most says so. The others are what item and user have in
 common by their profiles, and what reviews praise. A text, by template or by the language model, is made of these and of
 nothing else: what is ranked instead of generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate, arXiv
 2604.03724).
@@ -104,7 +104,10 @@ def statements(
 def _reasons(
     sources: Sequence[str], cited: Mapping[str, Item], recent_count: int, popularity: Popularity
 ) -> list[Statement]:
-    """What put an item on the list of a user with a history."""
+    """What put an item on the list of a user with a history.
+
+    What is the user's own comes first, also where the other weighs more: "because of" is said where it weighs most.
+    """
     asked = sources[:1] if cited else sources
     said = [wording.everybody(source, recent_count, popularity) for source in asked if source in wording.EVERYBODY]
     popular = [Statement("popular", *one) for one in said[:1]]
@@ -113,8 +116,8 @@ def _reasons(
         return popular or [Statement("whole", wording.NEW_ITEM if is_new else wording.FITS, "")]
     titles = [quoted(one.title) for one in cited.values()]
     source = next((one for one in sources if one in PERSONAL), None)
-    sentence = (wording.also_because if popular else wording.because)(source, titles)
-    return [*popular, Statement("chosen", sentence, wording.clause_of(source, titles), tuple(cited))]
+    sentence = (wording.goes_with if popular else wording.because)(source, titles)
+    return [Statement("chosen", sentence, wording.clause_of(source, titles), tuple(cited)), *popular]
 
 
 def _shared(item: Item, names: Sequence[str], item_ids: tuple[str, ...], usual: Usual) -> list[Statement]:

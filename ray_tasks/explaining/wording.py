@@ -77,10 +77,10 @@ def everybody(source: str, recent_count: int, window: Popularity) -> tuple[str, 
     return sentence, clause
 
 
-def also_because(source: str | None, titles: Sequence[str]) -> str:
-    """That history items speak for an item as well, and what the source says of them."""
+def goes_with(source: str | None, titles: Sequence[str]) -> str:
+    """That history items speak for an item, though something else more so, and what the source says of them."""
     clause = clause_of(source, titles)
-    return f"It also goes with {joined(titles)} in your history{': ' if clause else ''}{clause}."
+    return f"It goes with {joined(titles)} in your history{': ' if clause else ''}{clause}."
 
 
 def shared(names: Sequence[str]) -> tuple[str, str]:

@@ -94,7 +94,8 @@ def test_the_sentence_follows_the_strongest_source():
     assert "chosen by the same people" in texts["item_item"]
     assert "choose this soon after them" in texts["transitions"]
     assert "description is close to" in texts["text"]
-    assert texts["popularity"].startswith("Popular with everyone in the 7 days up to 2026-11-21. It also goes with")
+    popular = "It goes with “A” and “B” in your history. Popular with everyone in the 7 days up to 2026-11-21."
+    assert texts["popularity"].startswith(popular)
     assert len(set(texts.values())) == 1 + len(PERSONAL)
 
 
@@ -108,13 +109,13 @@ def test_popularity_alone_claims_popularity_alone():
     assert explain(["ease"], Item("x"), [], 5, WEEK) == "It fits your history as a whole."
 
 
-def test_what_many_take_is_said_first_where_that_put_the_item_on_the_list():
+def test_what_many_take_is_said_behind_what_is_the_users_own():
     cited = [Item("Grass Harp, The (1995)")]
     assert explain(["newcomers", "ease"], Item("x"), cited, 5, WEEK) == (
-        "It is popular with people who are new here. It also goes with “The Grass Harp (1995)” in your history: "
-        "people who chose it often choose this too."
+        "It goes with “The Grass Harp (1995)” in your history: people who chose it often choose this too. "
+        "It is popular with people who are new here."
     )
-    assert explain(["trending", "text"], Item("x"), cited, 5, WEEK).startswith("Many people choose it lately. ")
+    assert explain(["trending", "text"], Item("x"), cited, 5, WEEK).endswith(" Many people choose it lately.")
     assert explain(["ease", "newcomers"], Item("x"), cited, 5, WEEK).startswith("Because of “The Grass Harp (1995)”")
     assert explain(["ials", "trending"], Item("x"), [], 5, WEEK) == "Many people choose it lately."
     assert explain(["new_items"], Item("x"), [], 5, WEEK).startswith("Few have chosen it yet")
