@@ -5,24 +5,52 @@ An attempt that follows a failed or killed one tunes and fits again, and scores 
 
 import json
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ray_tasks.interactions.served import served_users
+from ray_tasks.interactions.stated import Stated
 from ray_tasks.interactions.user_blocks import write_stage
-from ray_tasks.interactions.windows import WINDOWS, read_log, window
+from ray_tasks.interactions.windows import WINDOWS, Log, read_log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import SourceFactory
 from ray_tasks.retrieval.item_factors import covered, read_factors, with_ials
-from ray_tasks.retrieval.item_texts import read_texts
+from ray_tasks.retrieval.item_texts import ItemTexts, read_texts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
 from ray_tasks.retrieval.side_by_side import fit_all, trials_of, tune_all
 from ray_tasks.retrieval.stated import read_stated
 from ray_tasks.retrieval.tuning import Tuned
 from schemas.candidates_config import Candidates
 from schemas.config import RunConfig
-from schemas.night import night_task, task_arguments
+from schemas.lake import Snapshot, Stage
+from schemas.night import Task, night_task, task_arguments
 from schemas.repeat import repeated
 
 log = logging.getLogger("nightrec.candidates")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the night knows, of which every window sees its part."""
+
+    log: Log
+    texts: ItemTexts
+    served: NDArray[np.object_]
+    stated: Stated
+    factors: Snapshot
+    settings: Candidates
+    seed: int
+
+    @classmethod
+    def read(cls, task: Task) -> "Known":
+        """From the pinned tables."""
+        events, factors = read_log(task), task.read("item_factors")
+        settings = with_ials(enough(task.config), factors)
+        served, stated = served_users(task, events), read_stated(task, events)
+        return cls(events, read_texts(task), served, stated, factors, settings, task.config.seed)
 
 
 def main() -> None:
@@ -30,32 +58,39 @@ def main() -> None:
     with night_task("candidates", task_arguments(__doc__ or "")) as task:
         if repeated(task):
             return
-        known, texts = read_log(task), read_texts(task)
-        served, stated = served_users(task, known), read_stated(task, known)
-        factors, seed = task.read("item_factors"), task.config.seed
-        settings = with_ials(enough(task.config), factors)
-        stage = task.stage("candidates")
-        tuned: dict[str, Tuned] = {}
+        known, stage = Known.read(task), task.stage("candidates")
+        tuned: Mapping[str, Tuned] = {}
         with ray_session():
             for name in WINDOWS:
-                view = window(known, name, served, stated)
-                factory = SourceFactory(view.log, texts, settings, seed, read_factors(factors, name, known.item_ids))
-                tuned = tuned or tune_all(trials_of(view, factory), factory)
-                sources = fit_all(factory, {source: found.parameters for source, found in tuned.items()})
-                log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
-                state = json.dumps({source: found.parameters for source, found in tuned.items()})
-                write_stage(task, stage, ScoredBlocks.of(view, sources, settings), name, state)
-        task.counters["catalogue"] = covered(view.log, settings.max_core_items, factory.factors)
-        log.info("items taken, covered by dense sources, by factors of Spark: %s", task.counters["catalogue"])
-        task.counters["new_users"] = {
-            "served": int((view.history.lengths == 0).sum()),
-            "of_them_stated": len(view.stated.user_ids),
-        }
+                tuned = propose(task, stage, known, name, tuned)
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
         task.counters["validation_ndcg"] = {
             name: round(found.ndcg, 6) for name, found in tuned.items() if found.ndcg is not None
         }
         task.publish(stage)
+
+
+def propose(task: Task, stage: Stage, known: Known, name: str, tuned: Mapping[str, Tuned]) -> Mapping[str, Tuned]:
+    """Write a window's candidates, tuned on it unless the sources are tuned; what they are tuned to.
+
+    What a window and its sources take goes with the call: of a large log, two of them are gigabytes.
+    """
+    view = window(known.log, name, known.served, known.stated)
+    factors = read_factors(known.factors, name, known.log.item_ids)
+    factory = SourceFactory(view.log, known.texts, known.settings, known.seed, factors)
+    tuned = tuned or tune_all(trials_of(view, factory), factory)
+    parameters = {source: found.parameters for source, found in tuned.items()}
+    sources = fit_all(factory, parameters)
+    log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
+    write_stage(task, stage, ScoredBlocks.of(view, sources, known.settings), name, state=json.dumps(parameters))
+    if name == "serving":
+        task.counters["catalogue"] = covered(view.log, known.settings.max_core_items, factors)
+        log.info("items taken, covered by dense sources, by factors of Spark: %s", task.counters["catalogue"])
+        task.counters["new_users"] = {
+            "served": int((view.history.lengths == 0).sum()),
+            "of_them_stated": len(view.stated.user_ids),
+        }
+    return tuned
 
 
 def enough(config: RunConfig) -> Candidates:

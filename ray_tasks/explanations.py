@@ -27,6 +27,7 @@ from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_texts import read_texts
 from ray_tasks.retrieval.popularity import counts
+from ray_tasks.retrieval.side_by_side import fit_all
 from ray_tasks.retrieval.source import ItemBasedSource
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig, with_changes
@@ -52,13 +53,13 @@ def main() -> None:
         recommended, profiles = task.read("recommendations"), task.read("user_profiles")
         events = read_log(task)
         view = window(events, "serving", served_users(task, events))
-        explainer = prepare(task, view, pc.unique(recommended.read(["arm"])["arm"]).to_pylist())
-        known = phrased_before(task)
-        author = author_of(task.config, explainer.settings, known)
-        asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
-        texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
         explained, tastes, refused = (task.stage(name) for name in PUBLISHED)
         with ray_session():
+            explainer = prepare(task, view, pc.unique(recommended.read(["arm"])["arm"]).to_pylist())
+            known = phrased_before(task)
+            author = author_of(task.config, explainer.settings, known)
+            asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
+            texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
             blocks = ExplainedBlocks(explainer, texts, recommended, profiles, size)
             write_stage(task, explained, blocks, state=texts.digest)
             write_stage(task, tastes, TasteBlocks(explainer.view.user_ids, profiles, explainer.items, size))
@@ -72,17 +73,20 @@ def main() -> None:
 
 
 def prepare(task: Task, view: Window, arms: Iterable[str]) -> Explainer:
-    """Fit the personal sources on what a window knows, with the parameters that `candidates` tuned."""
+    """Fit the personal sources on what a window knows, with the parameters that `candidates` tuned.
+
+    Inside a Ray session, whose workers fit them and keep them until its end.
+    """
     factory = SourceFactory(view.log, read_texts(task), task.config.candidates, task.config.seed)
     tuned = tuned_parameters(task)
-    personal = {name: factory.fit(name, values) for name, values in tuned.items() if name in PERSONAL}
+    personal = fit_all(factory, {name: values for name, values in tuned.items() if name in PERSONAL})
     days = tuned["popularity"]["days"]
     until = datetime.fromtimestamp(view.log.end / 1e6, UTC).date()
     documents = task.read("item_documents").read(["item_id", "title", "categories"])
     items = items_of(documents, task.read("item_profiles").read(["item_id", "themes", "aspects"]))
     return Explainer(
         view,
-        cast(dict[str, ItemBasedSource], personal),
+        cast("Mapping[str, ItemBasedSource]", personal),
         items,
         Usual.of(items),
         counts(view.log, days).astype(np.int64),

@@ -24,6 +24,7 @@ from ray_tasks.interactions.windows import read_log, window
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.ranker.features import Lists
 from ray_tasks.ranker.ranked_lists import by_rank, recommendations
+from ray_tasks.ray_session import ray_session
 from ray_tasks.statistics import mean
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.night import Task
@@ -41,11 +42,12 @@ def later_reviews(task: Task, size: int, folder: Path) -> dict[str, Any] | None:
     if not reviews or not vocabulary.labels("aspect"):
         return None
     view = window(read_log(task), "test")
-    explainer = prepare(task, view, [task.config.ranking.arm])
-    drafts = explainer.drafts(taken(task, reviews, size), {})
     author = Author.of(task.config.generator)
-    entities = [author.entity(draft) for draft in drafts]
-    asking = ask(entities, {}, author, 10**9, date.max, Spool(str(folder)), vocabulary.words())
+    with ray_session():
+        explainer = prepare(task, view, [task.config.ranking.arm])
+        drafts = explainer.drafts(taken(task, reviews, size), {})
+        entities = [author.entity(draft) for draft in drafts]
+        asking = ask(entities, {}, author, 10**9, date.max, Spool(str(folder)), vocabulary.words())
     phrased = [asking.phrased.get(entity.key) for entity in entities]
     texts = {
         "template": [(draft, text_of(draft.statements)) for draft in drafts],

@@ -47,6 +47,7 @@ class Explainer:
 
     def drafts(self, recommended: pa.Table, likes: Likes) -> list[Draft]:
         """For rows of `recommendations`, by user and rank."""
+        sources = dict(self.sources)  # they may lie elsewhere: fetched once for all of these users
         ordered = recommended.sort_by([("user_id", "ascending"), ("rank", "ascending")])
         users = ordered["user_id"].to_numpy()
         starts = np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]])) if len(users) else np.zeros(0, int)
@@ -54,14 +55,16 @@ class Explainer:
         return [
             draft
             for start, length in zip(starts, lengths, strict=True)
-            for draft in self._of_user(str(users[start]), ordered.slice(start, length).to_pylist(), likes)
+            for draft in self._of_user(str(users[start]), ordered.slice(start, length).to_pylist(), likes, sources)
         ]
 
-    def _of_user(self, user_id: str, rows: Sequence[dict[str, Any]], likes: Likes) -> list[Draft]:
+    def _of_user(
+        self, user_id: str, rows: Sequence[dict[str, Any]], likes: Likes, sources: Mapping[str, ItemBasedSource]
+    ) -> list[Draft]:
         history = self.view.history[int(np.searchsorted(self.view.user_ids, user_id))]
         items = np.searchsorted(self.view.log.item_ids, np.array([row["item_id"] for row in rows], dtype=object))
         settings = self.settings[rows[0]["arm"]]
-        found = evidence(history, items, [row["sources"] for row in rows], self.sources, settings.max_evidence)
+        found = evidence(history, items, [row["sources"] for row in rows], sources, settings.max_evidence)
         own, is_new = likes.get(user_id, {}), not len(history)
         return [
             self._draft(row, int(item), because, own, is_new, settings.max_statements)

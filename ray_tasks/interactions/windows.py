@@ -40,7 +40,9 @@ class Log:
     relevant: NDArray[np.bool_]
 
     def where(self, mask: NDArray[np.bool_]) -> "Log":
-        """The events that a mask keeps; ids stay."""
+        """The events that a mask keeps; ids stay. One that keeps all copies nothing."""
+        if mask.all():
+            return self
         columns = ("user", "item", "time", "split", "relevant")
         return replace(self, **{name: getattr(self, name)[mask] for name in columns})
 
@@ -91,6 +93,7 @@ def encode(splits: ds.Dataset, items: pa.Table, before: datetime, min_rating: fl
         _positions(batch, user_ids, item_ids, min_rating) for batch in splits.to_batches(columns=READ, filter=early)
     ]
     user, item, time, split, relevant = (np.concatenate(part) for part in zip(NO_EVENT, *parts, strict=True))
+    del parts  # of a log of any size, no more than two copies are there at once
     if strangers := int((item < 0).sum()):
         raise LakeError(f"{strangers} rows of splits name items that the items table does not hold")
     order = np.lexsort((time, item, user))
