@@ -1,10 +1,10 @@
 """What is true of a recommendation: statements that name what they rest on, the most telling first.
 
 The first ones say what put the item on the list: the history items that made a personal source propose it, and that
-many take it, where the source without which its score would lose most says so. The others are what item and user have in
-common by their profiles, and what reviews praise. A text, by template or by the language model, is made of these and of
-nothing else: what is ranked instead of generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate, arXiv
-2604.03724).
+many take it, where the source without which its score would lose most says so. The others are what item and user have
+in common by their profiles, and what reviews praise. A text, by template or by the language model, is made of these and
+of nothing else: what is ranked instead of generated cannot be invented (Kabongo et al. 2026, Rank, Don't Generate,
+arXiv 2604.03724).
 """
 
 from collections.abc import Mapping, Sequence
