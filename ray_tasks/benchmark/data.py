@@ -175,10 +175,10 @@ def _log(table: pd.DataFrame, item_ids: "pd.Index[Any]") -> Log:
     return Log(
         user_ids,
         item_ids.to_numpy(dtype=object),
-        user.astype(np.int64),
-        item.astype(np.int64),
+        user.astype(np.int32),
+        item.astype(np.int32),
         table["time"].to_numpy(dtype=np.int64),
-        np.zeros(len(table), dtype=np.int64),
+        np.zeros(len(table), dtype=np.int8),
         np.ones(len(table), dtype=bool),
     )
 

@@ -20,7 +20,7 @@ def by_time(log: Log, validation_share: float = 0.1, test_share: float = 0.1) ->
     """P1: all events by time, ties in the given order; the last shares are validation and test."""
     order = np.argsort(log.time, kind="stable")
     cuts = np.round(np.cumsum([1 - validation_share - test_share, validation_share]) * len(order)).astype(int)
-    split = np.empty(len(order), dtype=np.int64)
+    split = np.empty(len(order), dtype=np.int8)
     split[order] = np.searchsorted(cuts, np.arange(len(order)), side="right")
     return replace(log, split=split)
 
@@ -31,13 +31,13 @@ def leave_last_out(log: Log) -> Log:
     Users with fewer than three items only teach.
     """
     order = np.lexsort((np.arange(len(log.time)), log.time, log.user))
-    _, first = np.unique(log.user[order] * len(log.item_ids) + log.item[order], return_index=True)
+    _, first = np.unique(log.user[order].astype(np.int64) * len(log.item_ids) + log.item[order], return_index=True)
     distinct = log.where(np.sort(order[np.sort(first)]))
     order = np.lexsort((np.arange(len(distinct.time)), distinct.time, distinct.user))
     user = distinct.user[order]
     from_last = np.searchsorted(user, user, side="right") - 1 - np.arange(len(user))
     enough = np.bincount(user, minlength=len(log.user_ids))[user] >= 3
-    split = np.zeros(len(user), dtype=np.int64)
+    split = np.zeros(len(user), dtype=np.int8)
     split[order] = np.where(enough, np.clip(2 - from_last, 0, 2), 0)
     return replace(distinct, split=split)
 

@@ -27,7 +27,7 @@ class Rows:
     items: Ints
 
     @classmethod
-    def of(cls, row: Ints, items: Ints, n_rows: int) -> "Rows":
+    def of(cls, row: "NDArray[np.integer[Any]]", items: "NDArray[np.integer[Any]]", n_rows: int) -> "Rows":
         """From parallel arrays that are already sorted by row."""
         lengths = np.bincount(row, minlength=n_rows)
         return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.asarray(items, dtype=np.int64))
@@ -112,7 +112,7 @@ def _floored(scores: Scores, k: int) -> tuple[Scores, Scores]:
     return filled, np.partition(best, -k, axis=1)[:, -k]
 
 
-def numbers_within(sorted_users: Ints) -> Ints:
+def numbers_within(sorted_users: "NDArray[np.integer[Any]]") -> Ints:
     """1, 2, ... within each user, from users that are sorted."""
     return np.arange(len(sorted_users)) - np.searchsorted(sorted_users, sorted_users) + 1
 

@@ -5,6 +5,8 @@ Window `validation` knows train; `test` knows train and validation; `serving` kn
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,21 +24,26 @@ SPLITS = ("train", "validation", "test")
 WINDOWS = {"validation": 1, "test": 2, "serving": 3}
 """How many of the splits a window knows."""
 READ = ["user_id", "item_id", "timestamp", "rating", "split"]
-NO_EVENT = (*(np.zeros(0, dtype=np.int64),) * 4, np.zeros(0, dtype=bool))
+NO_EVENT = tuple(np.zeros(0, dtype=kind) for kind in (np.int32, np.int32, np.int64, np.int8, bool))
+AT_ONCE = 10_000
+"""Users whose future is compared with their histories at once."""
 DAY = 86_400_000_000
 """A day in microseconds."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """Interactions as parallel arrays, one entry per event; users and items are positions in sorted id arrays."""
+    """Interactions as parallel arrays, one entry per event; users and items are positions in sorted id arrays.
+
+    The integers are no wider than they need be: every task that learns from the log holds all of it.
+    """
 
     user_ids: NDArray[np.object_]
     item_ids: NDArray[np.object_]
-    user: Ints
-    item: Ints
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
     time: Ints
-    split: Ints
+    split: NDArray[np.int8]
     relevant: NDArray[np.bool_]
 
     def where(self, mask: NDArray[np.bool_]) -> "Log":
@@ -48,11 +55,13 @@ class Log:
 
     def histories(self) -> Rows:
         """Per user the distinct items, most recent first, ties by item_id."""
-        order = np.lexsort((self.item, -self.time, self.user))
+        order = np.lexsort((self.time, self.item, self.user))
         user, item = self.user[order], self.item[order]
-        _, first = np.unique(user * len(self.item_ids) + item, return_index=True)
-        kept = np.sort(first)
-        return Rows.of(user[kept], item[kept], len(self.user_ids))
+        last = np.ones(len(order), dtype=bool)
+        last[:-1] = (np.diff(user) != 0) | (np.diff(item) != 0)
+        user, item, time = user[last], item[last], self.time[order[last]]
+        order = np.lexsort((item, -time, user))
+        return Rows.of(user[order], item[order], len(self.user_ids))
 
     def pairs(self) -> "csr_matrix[np.float32]":
         """Sparse (users, items) of ones."""
@@ -86,19 +95,20 @@ def encode(splits: ds.Dataset, items: pa.Table, before: datetime, min_rating: fl
     size, only a batch is there in words. Raises LakeError when an event's item is not in `items`.
     """
     early = pc.field("timestamp") < pa.scalar(before, splits.schema.field("timestamp").type)
-    users = [pc.unique(batch["user_id"]) for batch in splits.to_batches(columns=["user_id"], filter=early)]
+    batches = partial(splits.to_batches, filter=early, batch_readahead=1, fragment_readahead=1)
+    users = [pc.unique(batch["user_id"]) for batch in batches(columns=["user_id"])]
     user_ids = pc.unique(pa.chunked_array(users, pa.string())).sort()
     item_ids = items["item_id"].combine_chunks().sort()
-    parts = [
-        _positions(batch, user_ids, item_ids, min_rating) for batch in splits.to_batches(columns=READ, filter=early)
-    ]
-    user, item, time, split, relevant = (np.concatenate(part) for part in zip(NO_EVENT, *parts, strict=True))
+    parts = [_positions(batch, user_ids, item_ids, min_rating) for batch in batches(columns=READ)]
+    columns = [np.concatenate(part) for part in zip(NO_EVENT, *parts, strict=True)]
     del parts  # of a log of any size, no more than two copies are there at once
+    pa.default_memory_pool().release_unused()
+    user, item, time, *_ = columns
     if strangers := int((item < 0).sum()):
         raise LakeError(f"{strangers} rows of splits name items that the items table does not hold")
     order = np.lexsort((time, item, user))
-    columns = (user[order], item[order], time[order], split[order], relevant[order])
-    return Log(user_ids.to_numpy(zero_copy_only=False), item_ids.to_numpy(zero_copy_only=False), *columns)
+    ids = (found.to_numpy(zero_copy_only=False) for found in (user_ids, item_ids))
+    return Log(*ids, *(column[order] for column in columns))
 
 
 def read_log(task: Task) -> Log:
@@ -109,22 +119,22 @@ def read_log(task: Task) -> Log:
 
 def _positions(
     batch: pa.RecordBatch, user_ids: pa.Array, item_ids: pa.Array, min_rating: float | None
-) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], ...]:
     """Columns of a log; -1 for an item that is not there."""
     relevant = np.ones(len(batch), dtype=bool)
     if min_rating is not None:
         relevant = ~pc.fill_null(pc.less(batch["rating"], min_rating), False).to_numpy(zero_copy_only=False)
     return (
-        _integers(pc.index_in(batch["user_id"], value_set=user_ids)),
-        _integers(pc.index_in(batch["item_id"], value_set=item_ids)),
-        _integers(batch["timestamp"].cast(pa.int64())),
-        _integers(pc.index_in(batch["split"], value_set=pa.array(SPLITS))),
+        _integers(pc.index_in(batch["user_id"], value_set=user_ids), np.int32),
+        _integers(pc.index_in(batch["item_id"], value_set=item_ids), np.int32),
+        _integers(batch["timestamp"].cast(pa.int64()), np.int64),
+        _integers(pc.index_in(batch["split"], value_set=pa.array(SPLITS)), np.int8),
         relevant,
     )
 
 
-def _integers(column: pa.Array) -> Ints:
-    return np.asarray(pc.fill_null(column, -1).to_numpy(), dtype=np.int64)
+def _integers(column: pa.Array, kind: type[np.integer[Any]]) -> NDArray[Any]:
+    return np.asarray(pc.fill_null(column, -1).to_numpy(), dtype=kind)
 
 
 def window(log: Log, name: str, served: NDArray[np.object_] | None = None, stated: Stated | None = None) -> Window:
@@ -148,6 +158,15 @@ def window(log: Log, name: str, served: NDArray[np.object_] | None = None, state
 def _unseen(future: Log, histories: Rows) -> Rows:
     """Distinct items of the future that are not in the user's history, by user and item."""
     width = len(future.item_ids)
-    pairs = np.unique(future.user * width + future.item)
-    new = pairs[~np.isin(pairs, histories.row_of * width + histories.items)]
+    pairs = np.unique(future.user.astype(np.int64) * width + future.item)
+    firsts = np.arange(0, len(histories), AT_ONCE)  # what a comparison takes is then the same however long the log
+    parts = np.split(pairs, np.searchsorted(pairs, firsts[1:] * width))
+    new = np.concatenate([pairs[:0], *(_new(part, histories, width) for part in parts)])
     return Rows.of(new // width, new % width, len(histories))
+
+
+def _new(pairs: Ints, histories: Rows, width: int) -> Ints:
+    """Those of the ascending pairs, user * width + item, whose item is not in the user's history."""
+    users = np.unique(pairs // width)
+    known = histories.take(users)
+    return pairs[~np.isin(pairs, users[known.row_of] * width + known.items)]
