@@ -1,5 +1,7 @@
 """A window knows what came before it, and its targets are what came in it and was new."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,8 @@ from small_log import (
     user_id,
 )
 
-from ray_tasks.interactions.windows import SPLITS, WINDOWS, window
+from ray_tasks.interactions import windows
+from ray_tasks.interactions.windows import SPLITS, WINDOWS, Log, window
 from schemas.errors import LakeError
 
 
@@ -37,9 +40,10 @@ def latest_first(known):
 
 
 @settings(deadline=None)
-@given(events(), st.sampled_from(["validation", "test"]))
-def test_histories_are_what_was_before_and_targets_what_was_new_in_it(drawn, name):
-    found = window(log_of(drawn), name)
+@given(events(), st.sampled_from(["validation", "test"]), st.sampled_from([1, 3, windows.AT_ONCE]))
+def test_histories_are_what_was_before_and_targets_what_was_new_in_it(drawn, name, at_once):
+    with patch.object(windows, "AT_ONCE", at_once):
+        found = window(log_of(drawn), name)
     known, future = SPLITS[: WINDOWS[name]], SPLITS[WINDOWS[name]]
     history = {e.user: latest_first([o for o in drawn if o.user == e.user and o.split in known]) for e in drawn}
     targets = {
@@ -92,6 +96,14 @@ def test_a_poorly_rated_event_is_history_but_no_target():
 def targets_of(log, name):
     found = window(log, name)
     return found, found.targets
+
+
+def test_a_pair_whose_number_is_beyond_32_bits_is_told_from_others():
+    many = np.array([f"{n:06d}" for n in range(70_000)], dtype=object)  # 70,000 times 70,000 pairs
+    user, item = np.array([0, 61_356, 61_356], dtype=np.int32), np.array([0, 47_296, 69_999], dtype=np.int32)
+    log = Log(many, many, user, item, np.arange(3), np.array([0, 1, 1], dtype=np.int8), np.ones(3, dtype=bool))
+    assert 61_356 * 70_000 + 47_296 == 2**32 + 0 * 70_000 + 0
+    assert ids(*targets_of(log, "validation")) == {"061356": ["047296", "069999"]}
 
 
 def test_a_user_without_a_past_is_served_with_an_empty_history():
