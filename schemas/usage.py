@@ -11,10 +11,6 @@ from typing import Self
 
 import psutil
 
-MAXRSS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
-"""Units of `ru_maxrss` in a megabyte: Linux counts kilobytes, macOS bytes."""
-
-
 LOOKING = 0.02
 """Share of a core that looking at memory may take: the kernel walks all pages of every process for it."""
 
@@ -51,7 +47,7 @@ class UsageMeter:
             "seconds": round(time.monotonic() - self._started, 2),
             "cpu_seconds": round(sum(self._cpu.values()), 2),
             "peak_rss_mb": round(self._peak / 2**20),
-            "driver_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MAXRSS_PER_MB),
+            "driver_rss_mb": round(_own_peak() / 2**20),
         }
 
     def _run(self) -> None:
@@ -71,6 +67,19 @@ class UsageMeter:
             self._peak = max(self._peak, rss)
             ended = time.monotonic()
             self._due = ended + (ended - started) / LOOKING
+
+
+def _own_peak() -> int:
+    """Most bytes that this process ever had in memory.
+
+    Linux tells it as VmHWM; what getrusage says there is at least what the process that started this one had.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    lines = status.read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def _resident(process: psutil.Process) -> int:

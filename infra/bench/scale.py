@@ -5,7 +5,8 @@ generator and the fake encoder, so that what grows is the pipeline; every profil
 real ones cost on the smallest of the logs, under a budget of tokens: seconds per token and per text encoded.
 
 `exponents`: of each task, the slope of log seconds over log events between the two largest logs, without what the task
-takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak. What is foretold for 10^8
+takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak, `driver_exponents` of the
+most that its own process had in memory, workers and JVM left out. What is foretold for 10^8
 events is the largest log's figure times 10 to the power of the slope.
 
 It takes hours. What a night took is kept below build/bench/scale; a benchmark that was stopped goes on behind its last
@@ -49,6 +50,7 @@ def main() -> None:
         "exponents": slopes(nights, start, "seconds"),
         "memory_exponents": slopes(nights, {}, "peak_rss_mb"),
         "driver_exponents": slopes(nights, {}, "driver_rss_mb"),
+        "driver_rss_mb": max(task["driver_rss_mb"] for task in nights[max(nights)]["tasks"].values()),
         "peak_rss_mb": max(task["peak_rss_mb"] for task in nights[max(nights)]["tasks"].values()),
     }
     figures = {

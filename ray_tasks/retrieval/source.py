@@ -40,8 +40,10 @@ THIN = 0.1
 """A matrix with a smaller share of values is kept sparse."""
 
 
-def thin(matrix: "csr_matrix[Any]") -> Similarity:
+def thin(matrix: Similarity) -> Similarity:
     """The matrix, dense where that is faster and takes little more memory."""
+    if isinstance(matrix, np.ndarray):
+        return csr_matrix(matrix) if np.count_nonzero(matrix) < THIN * matrix.size else matrix
     return matrix if matrix.nnz < THIN * np.prod(matrix.shape) else matrix.toarray()
 
 

@@ -1,5 +1,7 @@
 """Candidate sources against plain references, and the tuning that chooses their parameters."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +16,7 @@ from ray_tasks.retrieval.factory import grids
 from ray_tasks.retrieval.popularity import RecentPopularity, counts, first_events
 from ray_tasks.retrieval.source import SimilaritySource
 from ray_tasks.retrieval.text_similarity import TextSimilarity, item_vectors
-from ray_tasks.retrieval.transitions import fit_transitions
+from ray_tasks.retrieval.transitions import CELLS, fit_transitions
 from ray_tasks.retrieval.tuning import beyond, coordinate_search, on_edge, quality, tuning_users
 from schemas.candidates_config import SOURCES, Candidates
 
@@ -116,18 +118,19 @@ def plain_transitions(histories, steps):
 
 
 @settings(deadline=None, max_examples=60)
-@given(events(), st.integers(1, 5))
-def test_transitions_are_what_users_took_within_so_many_steps(drawn, steps):
+@given(events(), st.integers(1, 9), st.sampled_from([1, 2, 3, 8, CELLS]))
+def test_transitions_are_what_users_took_within_so_many_steps(drawn, steps, cells):
     log = log_of(drawn)
-    found = fit_transitions(log.histories(), np.arange(N_ITEMS), steps).toarray()
+    with patch("ray_tasks.retrieval.transitions.CELLS", cells):
+        found = fit_transitions(log.histories(), np.arange(N_ITEMS), steps)
     assert np.allclose(found, plain_transitions(log.histories(), steps), rtol=2**-16)  # what `steady` leaves
 
 
 def test_a_transition_has_a_direction_and_passes_over_items_outside_the_core():
     log = log_of([Event(u, item, hour, "train") for u in range(4) for hour, item in enumerate((2, 7, 5))])
-    found = fit_transitions(log.histories(), np.array([2, 5]), steps=2).toarray()
+    found = fit_transitions(log.histories(), np.array([2, 5]), steps=2)
     assert found == pytest.approx(np.array([[0, 2 / 2**0.5], [0, 0]]), rel=1e-5)  # two steps apart: half of four users
-    assert not fit_transitions(log.histories(), np.array([2, 5]), steps=1).nnz
+    assert not fit_transitions(log.histories(), np.array([2, 5]), steps=1).any()
 
 
 def test_counts_do_not_depend_on_the_block_and_the_core_is_the_items_with_most_users():
