@@ -6,8 +6,8 @@ real ones cost on the smallest of the logs, under a budget of tokens: seconds pe
 
 `exponents`: of each task, the slope of log seconds over log events between the two largest logs, without what the task
 takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak, `driver_exponents` of the
-most that its own process had in memory, workers and JVM left out. What is foretold for 10^8
-events is the largest log's figure times 10 to the power of the slope.
+most that its own process had in memory, workers and JVM left out. What is foretold for 10^8 events is the largest log's
+figure times 10 to the power of the slope.
 
 It takes hours. What a night took is kept below build/bench/scale; a benchmark that was stopped goes on behind its last
 whole night, unless the code was changed since.
