@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -26,7 +28,9 @@ from schemas.table import Expect, Table
 PART_ROWS = 250_000
 """Rows validated at once: of candidates, the widest table, some hundred megabytes. Larger parts are no faster."""
 HASHES = ("key_hash", "other_key_hash")
-"""A row's key as two 64-bit hashes: no two keys of a table share both, and all rows' hashes fit into memory."""
+"""A row's key as two 64-bit hashes: no two keys of a table share both."""
+HASH_FILES = 64
+"""Files that hold the hashes of a large table: one of them is in memory at a time."""
 
 
 def expectations_of_rows(table: Table) -> list[Expect]:
@@ -44,23 +48,24 @@ def expectations_of_keys(table: Table) -> list[Expect]:
 def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[str]:
     """Validate staged rows of any number; returns the failures in words, empty if none.
 
-    Rows are read `part_rows` at a time, so that memory is that of a part, and 24 bytes per row for the keys. Results
-    hold counts only, never values: rows may be personal data.
+    Rows are read `part_rows` at a time, so that memory is that of a part; the keys of all parts are compared by their
+    hashes, 16 bytes per row in temporary files. Results hold counts only, never values: rows may be personal data.
     """
     found, parts = _Failures(), _parts(table, rows, part_rows)
     first = next(parts, rows.schema.empty_table().to_pandas())
-    keys = [_hashes(first[list(table.key)])]
     second = next(parts, None)
     if second is None:  # all at once: Great Expectations takes a tenth of a second to begin
-        whole = pd.concat([first, *keys], axis=1)
+        whole = pd.concat([first, _hashes(first[list(table.key)])], axis=1)
         found.add(table, whole, [*expectations_of_keys(table), *expectations_of_rows(table)])
         return found.in_words()
-    found.add(table, first, expectations_of_rows(table))
-    for frame in chain([second], parts):
-        found.add(table, frame, expectations_of_rows(table))
-        keys.append(_hashes(frame[list(table.key)]))
-    unique = [one for one in expectations_of_keys(table) if "column_list" in one.arguments]
-    found.add(table, _suspects(keys), unique, rows=sum(map(len, keys)))
+    n_rows = 0
+    with TemporaryDirectory() as folder:
+        for frame in chain([first, second], parts):
+            found.add(table, frame, expectations_of_rows(table))
+            _keep(_hashes(frame[list(table.key)]), Path(folder))
+            n_rows += len(frame)
+        unique = [one for one in expectations_of_keys(table) if "column_list" in one.arguments]
+        found.add(table, _suspects(Path(folder)), unique, rows=n_rows)
     return found.in_words()
 
 
@@ -91,15 +96,26 @@ def _looked_at(table: Table) -> dict[str, pc.Expression]:
     }
 
 
-def _suspects(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def _keep(hashes: pd.DataFrame, folder: Path) -> None:
+    """Append hashes to files by the first of them, so that equal ones lie in the same file."""
+    ordered = hashes.sort_values(HASHES[0]).to_numpy(dtype=np.uint64)
+    edges = np.searchsorted(ordered[:, 0], np.arange(1, HASH_FILES, dtype=np.uint64) * np.uint64(2**64 // HASH_FILES))
+    for number, part in enumerate(np.split(ordered, edges)):
+        with (folder / str(number)).open("ab") as file:
+            part.tofile(file)
+
+
+def _suspects(folder: Path) -> pd.DataFrame:
     """Rows that share their first hash with another: of millions of unique keys next to none, so that few are compared.
 
     Great Expectations takes a hundred bytes and more for each key that it compares.
     """
-    first = np.concatenate([part[HASHES[0]].to_numpy() for part in parts])
-    first.sort()
-    shared = np.unique(first[1:][first[1:] == first[:-1]])
-    return pd.concat([part[part[HASHES[0]].isin(shared)] for part in parts], ignore_index=True)
+    found = []
+    for path in sorted(folder.iterdir()):
+        hashes = np.fromfile(path, dtype=np.uint64).reshape(-1, len(HASHES))
+        first = np.sort(hashes[:, 0])
+        found.append(hashes[np.isin(hashes[:, 0], first[1:][first[1:] == first[:-1]])])
+    return pd.DataFrame(np.concatenate(found), columns=list(HASHES))
 
 
 def _hashes(keys: pd.DataFrame) -> pd.DataFrame:

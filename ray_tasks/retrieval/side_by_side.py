@@ -66,7 +66,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task, most = ray.put((factory.shared(), catalogue)), one_core_task(_tuned), int(cores())
+    shared, task, most = factory.in_store, one_core_task(_tuned), int(cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -74,7 +74,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
         able = [name for name, trial in waiting.items() if trial.start_from is None or trial.start_from in found]
         for name in able[: most - len(running)]:
             trial = waiting.pop(name)
-            running[task.remote(shared, trial, found.get(trial.start_from or ""))] = name
+            running[task.remote(shared, catalogue, trial, found.get(trial.start_from or ""))] = name
         for done in ray.wait(list(running))[0]:
             found[running.pop(done)] = ray.get(done)
     return {trial.name: found[trial.name] for trial in trials}
@@ -127,8 +127,9 @@ def _begun(
     """References to what will be made of every model, in the order of `models`; the slowest are begun first."""
     import ray
 
-    shared, task = ray.put((factory.shared(), work)), one_core_task(_fitted)
-    found = {name: task.remote(shared, *models[name]) for name in sorted(models, key=lambda one: _turn(models[one][0]))}
+    shared, put, task = factory.in_store, ray.put(work), one_core_task(_fitted)
+    ordered = sorted(models, key=lambda one: _turn(models[one][0]))
+    found = {name: task.remote(shared, put, *models[name]) for name in ordered}
     return {name: found[name] for name in models}
 
 
@@ -136,17 +137,15 @@ def _turn(source: str) -> int:
     return SLOWEST_FIRST.index(source) if source in SLOWEST_FIRST else len(SLOWEST_FIRST)
 
 
-def _tuned(shared: Any, trial: Trial, start: Tuned | None) -> Tuned:
+def _tuned(factory: SourceFactory, catalogue: Catalogue | None, trial: Trial, start: Tuned | None) -> Tuned:
     _log_progress()
     started = time.monotonic()
-    factory, catalogue = shared
     found = trial.run(factory, catalogue, start)
     return replace(found, seconds=time.monotonic() - started)
 
 
-def _fitted(shared: Any, source: str, parameters: Parameters) -> Any:
+def _fitted(factory: SourceFactory, work: Callable[[CandidateSource], Any], source: str, parameters: Parameters) -> Any:
     _log_progress()
-    factory, work = shared
     return work(factory.fit(source, parameters))
 
 
