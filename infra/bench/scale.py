@@ -33,6 +33,8 @@ from schemas.night import task_records
 SMALLEST = 20_000
 FORETOLD = 1e8
 SAMPLE_TOKENS = 20_000
+SHOWN = 9
+"""Tasks in the picture, the longest ones: all others take seconds."""
 FAKE = {"backend": "fake"}
 FAKES = {**FAKE, "nightly_token_budget": 10**10}
 
@@ -129,17 +131,21 @@ def foretold(nights: dict[int, dict[str, Any]], summary: dict[str, Any]) -> dict
 
 
 def draw(nights: dict[int, dict[str, Any]], path: Path) -> None:
-    """Seconds and peak memory of every task over the size of the log."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    """Seconds, peak memory and the driver's memory over the size of the log, of the tasks that take longest."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.5), layout="constrained")
     events = sorted(nights)
-    for task in nights[events[-1]]["tasks"]:
-        took = [nights[size]["tasks"][task] for size in events]
-        left.loglog(events, [one["seconds"] for one in took], marker="o", label=task)
-        right.semilogx(events, [one["peak_rss_mb"] / 1024 for one in took], marker="o", label=task)
-    left.loglog(events, [events_of / events[0] * 10 for events_of in events], "k:", label="proportional")
-    left.set(xlabel="events", ylabel="seconds", title="Wall time")
-    right.set(xlabel="events", ylabel="GB", title="Peak memory of all processes")
-    left.legend(fontsize="x-small", ncols=2)
+    largest = nights[events[-1]]["tasks"]
+    shown = sorted(largest, key=lambda task: -largest[task]["seconds"])[:SHOWN]
+    for name, axis, unit in zip(("seconds", "peak_rss_mb", "driver_rss_mb"), axes, (1, 1024, 1024), strict=True):
+        for task in shown:
+            axis.plot(events, [nights[n]["tasks"][task][name] / unit for n in events], marker="o", label=task)
+        axis.set(xlabel="events", xscale="log")
+    most = largest[shown[0]]["seconds"]
+    axes[0].plot(events[1:], [most * n / events[-1] for n in events[1:]], "k:", label="proportional")
+    axes[0].set(yscale="log", ylabel="seconds", title="Wall time")
+    axes[1].set(ylabel="GB", title="Peak memory of all processes", ylim=0)
+    axes[2].set(ylabel="GB", title="Peak memory of the driver alone", ylim=0)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.savefig(path)
 
 
