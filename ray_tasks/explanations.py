@@ -4,7 +4,6 @@ The language model phrases the first places within a budget of its own; template
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -64,8 +63,9 @@ def main() -> None:
             write_stage(task, explained, blocks, state=texts.digest)
             write_stage(task, tastes, TasteBlocks(explainer.view.user_ids, profiles, explainer.items, size))
         write_rows(refused, rejects(task, author, asking))
-        strongest = Counter(names[0] for names in recommended.read(["sources"])["sources"].to_pylist())
-        task.counters.update({"by_kind": dict(sorted(strongest.items())), **asking.counters})
+        strongest = pc.value_counts(pc.list_element(recommended.read(["sources"])["sources"], 0)).to_pylist()
+        by_kind = {one["values"]: one["counts"] for one in sorted(strongest, key=lambda one: one["values"])}
+        task.counters.update({"by_kind": by_kind, **asking.counters})
         for stage in (explained, tastes, refused):
             task.publish(stage)
         if not asking.finished:

@@ -60,13 +60,11 @@ def counters(vocabulary: Vocabulary, earlier: Vocabulary, found: list[dict[str, 
 
 def training_reviews(task: Task) -> list[dict[str, Any]]:
     """Reviews of the training period, by item and time: offline evaluation must not see what came after it."""
-    interactions = task.read("interactions").read(["user_id", "item_id", "timestamp", "review"])
-    windows = task.read("splits")
-    written = interactions.filter(pc.is_valid(interactions["review"]))
+    interactions, splits = task.read("interactions"), task.read("splits")
+    written = interactions.read(["user_id", "item_id", "timestamp", "review"], pc.field("review").is_valid())
     if not written.num_rows:
         return []
-    splits = windows.read(["user_id", "item_id", "timestamp", "split"])
-    train = splits.filter(pc.equal(splits["split"], "train")).drop_columns(["split"])
+    train = splits.read(["user_id", "item_id", "timestamp"], pc.field("split") == "train")
     kept = written.join(train, ["user_id", "item_id", "timestamp"], join_type="inner")
     ordered = kept.sort_by([("item_id", "ascending"), ("timestamp", "ascending"), ("user_id", "ascending")])
     return ordered.select(["item_id", "review"]).to_pylist()
