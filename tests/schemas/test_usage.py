@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from schemas.usage import UsageMeter
 
+ROOT = Path(__file__).parents[2]
 SIZE = 200 * 2**20
 READER = f"""
 import mmap, sys
@@ -30,3 +32,18 @@ def test_pages_that_processes_share_count_once(tmp_path):
             for reader in readers:
                 reader.communicate()
     assert 1 <= grown / (SIZE / 2**20) < 2
+
+
+CHILD = """
+from schemas.usage import UsageMeter
+with UsageMeter(interval=60) as meter:
+    print(meter.read()["driver_rss_mb"])
+"""
+
+
+def test_a_driver_has_its_own_memory_not_that_of_the_process_that_started_it():
+    held = bytearray(SIZE)
+    held[::4096] = b"1" * len(held[::4096])  # pages are in memory once they are written
+    told = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert 0 < int(told.stdout) < SIZE / 2**20
+    assert len(held) == SIZE
