@@ -4,10 +4,10 @@ Made-up logs with MovieLens 1M's marginals (infra/bench/synthetic.py). All tasks
 generator and the fake encoder, so that what grows is the pipeline; every profile is written. `real_models` is what the
 real ones cost on the smallest of the logs, under a budget of tokens: seconds per token and per text encoded.
 
-`exponents`: of each task, the slope of log seconds over log events between the two largest logs, without what the task
-takes on a log of next to nothing; 1 is proportional. `memory_exponents` the same of its peak, `driver_exponents` of the
-most that its own process had in memory, workers and JVM left out. What is foretold for 10^8 events is the largest log's
-figure times 10 to the power of the slope.
+`exponents`: of each task, the power p of seconds = start + rate * events ** p, fitted to all sizes and to a log of next
+to nothing; 1 is proportional. `memory_exponents`: the slope of log peak memory over log events between the two largest
+logs; `driver_exponents` the same of the most that the task's own process had in memory, workers and JVM left out. What
+is foretold for 10^8 events is the largest log's figure times 10 to the power of the exponent.
 
 It takes hours. What a night took is kept below build/bench/scale; a benchmark that was stopped goes on behind its last
 whole night, unless the code was changed since.
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
+from scipy.optimize import least_squares
 from synthetic_night import made_up_night
 from task_runs import HOME, NIGHT_TASKS, costs, run_tasks
 
@@ -49,9 +51,9 @@ def main() -> None:
     nights = {int(events): night(folder, int(events), arguments.seed) for events in sorted(arguments.events)}
     start = night(folder, SMALLEST, arguments.seed)  # last: the first night reads libraries that no cache has
     summary = {
-        "exponents": slopes(nights, start, "seconds"),
-        "memory_exponents": slopes(nights, {}, "peak_rss_mb"),
-        "driver_exponents": slopes(nights, {}, "driver_rss_mb"),
+        "exponents": exponents({SMALLEST: start, **nights}),
+        "memory_exponents": slopes(nights, "peak_rss_mb"),
+        "driver_exponents": slopes(nights, "driver_rss_mb"),
         "driver_rss_mb": max(task["driver_rss_mb"] for task in nights[max(nights)]["tasks"].values()),
         "peak_rss_mb": max(task["peak_rss_mb"] for task in nights[max(nights)]["tasks"].values()),
     }
@@ -106,24 +108,40 @@ def real_models(folder: Path, events: int, seed: int) -> dict[str, float]:
     }
 
 
-def slopes(nights: dict[int, dict[str, Any]], start: dict[str, Any], figure: str) -> dict[str, float]:
-    """Each task's exponent of a figure between the two largest logs; beyond `start`, if there is one."""
+def exponents(nights: dict[int, dict[str, Any]]) -> dict[str, float | None]:
+    """Each task's power of its growth in time; None where the largest log takes less than twice the time of the
+    smallest: of seconds that a start takes, no power can be told.
+    """
+    sizes = sorted(nights)
+    seconds = {task: [nights[n]["tasks"][task]["seconds"] for n in sizes] for task in nights[sizes[-1]]["tasks"]}
+    share = np.array(sizes) / sizes[-1]
+    return {task: power(share, took) if took[-1] >= 2 * took[0] else None for task, took in seconds.items()}
+
+
+def power(share: np.ndarray, seconds: list[float]) -> float:
+    """p of seconds = start + grown * share ** p, by least squares of what is fitted over what was found, as logs."""
+
+    def missed(fit: np.ndarray) -> np.ndarray:
+        return np.log(np.exp(fit[0]) + np.exp(fit[1]) * share ** fit[2]) - np.log(seconds)
+
+    first = [math.log(min(seconds)), math.log(seconds[-1]), 1.0]
+    return round(float(least_squares(missed, first, bounds=([-9, -9, 0], [12, 12, 2])).x[2]), 3)
+
+
+def slopes(nights: dict[int, dict[str, Any]], figure: str) -> dict[str, float]:
+    """Each task's slope of a figure's log over that of events, between the two largest logs."""
     small, large = sorted(nights)[-2:]
-    found = {}
-    for task in nights[large]["tasks"]:
-        least = start["tasks"][task][figure] if start else 0.0
-        values = [max(nights[events]["tasks"][task][figure] - least, 0.1) for events in (small, large)]
-        found[task] = round(math.log(values[1] / values[0]) / math.log(large / small), 3)
-    return found
+    values = {task: [nights[n]["tasks"][task][figure] for n in (small, large)] for task in nights[large]["tasks"]}
+    return {task: round(math.log(b / a) / math.log(large / small), 3) for task, (a, b) in values.items()}
 
 
 def foretold(nights: dict[int, dict[str, Any]], summary: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """What the slopes say of 10^8 events, by task: hours and gigabytes on this machine."""
+    """What the exponents say of 10^8 events, by task: hours and gigabytes on this machine."""
     largest = max(nights)
     times = FORETOLD / largest
     return {
         task: {
-            "hours": round(took["seconds"] * times ** summary["exponents"][task] / 3600, 2),
+            "hours": round(took["seconds"] * times ** (summary["exponents"][task] or 0) / 3600, 2),
             "peak_gb": round(took["peak_rss_mb"] * times ** max(summary["memory_exponents"][task], 0) / 1024, 1),
         }
         for task, took in nights[largest]["tasks"].items()

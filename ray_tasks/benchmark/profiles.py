@@ -98,7 +98,7 @@ def _answered(
     plan = plan_profiles(((entity, None) for entity in entities), budget, cost, freshness)
 
     def answer(asked: Sequence[Due], spare: float) -> Iterable[Row]:
-        return answers(spool, chosen([entities], asked), ITEM, generator, words, spare)
+        return answers(spool, chosen(entities, asked), ITEM, generator, words, spare)
 
     return carried_out(plan, budget, lambda due: due.reserve, answer, least=generator.batch_size)[1]
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.profiles.costs import Tally, cost_row
-from ray_tasks.profiles.entity_files import chosen
+from ray_tasks.profiles.entity_files import in_rounds
 from ray_tasks.profiles.kinds import ProfileKind, TextKind
 from ray_tasks.profiles.plan import Asked, Due, Entity, Freshness, Plan, Row, extended, plan_profiles
 from ray_tasks.profiles.prompt_file import PromptFile
@@ -60,8 +60,8 @@ def publish_profiles(
     spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
 
     def answer(asked: Sequence[Due], spare: float) -> Iterator[Row]:
-        for at in range(0, len(asked), AT_ONCE):
-            yield from answers(spool, chosen(parts, asked[at : at + AT_ONCE]), kind, settings, words, spare, until)
+        for entities in in_rounds(parts, asked, AT_ONCE):
+            yield from answers(spool, entities, kind, settings, words, spare, until)
 
     started = time.monotonic()
     plan, answered = carried_out(
@@ -205,18 +205,25 @@ def answers(
 
     Stops when the monotonic clock is past `until`.
     """
-    wanted = pa.array([entity.key for entity in asked], pa.string())
-    tables = (table.filter(pc.is_in(table["generation_key"], value_set=wanted)) for table in spool)
-    found = [outcome for table in tables for outcome in outcomes(table.to_pylist()).values()]
-    paid = {one.last["generation_key"]: one for one in found if not one.is_unserved}
-    yield from (row for key in sorted(paid) for row in paid[key].attempts)
-    due = [entity for entity in asked if entity.key not in paid]
+    paid = paid_for(spool, asked)
+    yield from (row for one in sorted(paid) for row in paid[one].attempts)
+    due = [entity for entity in asked if (entity.key, entity.entity_id) not in paid]
     if until is not None and time.monotonic() > until:
         return
     for table in generate(due, kind.name, config, words, spare=spare):
         yield from spool.add(table).to_pylist()
         if until is not None and time.monotonic() > until:
             return
+
+
+def paid_for(spool: Iterable[pa.Table], asked: Sequence[Entity]) -> dict[tuple[str, str], Outcome]:
+    """Outcomes that a spool holds of entities, by generation key and id: several users may have the same evidence."""
+    wanted = {(entity.key, entity.entity_id) for entity in asked}
+    keys = pa.array([entity.key for entity in asked], pa.string())
+    tables = (table.filter(pc.is_in(table["generation_key"], value_set=keys)) for table in spool)
+    found = [outcome for table in tables for outcome in outcomes(table.to_pylist()).values()]
+    of_each = {(one.last["generation_key"], one.last["entity_id"]): one for one in found if not one.is_unserved}
+    return {one: outcome for one, outcome in of_each.items() if one in wanted}
 
 
 def _deadline(config: RunConfig, kind: ProfileKind, is_used: bool) -> float:

@@ -1,14 +1,19 @@
 """The plan of a night: what is stale, the most valuable first, never over budget, and a rerun generates nothing."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_tasks.evidence.pieces import Evidence, Piece
-from ray_tasks.profiles.plan import Entity, Freshness, generation_key, plan_profiles, recipe_key
+from ray_tasks.profiles.entity_files import in_rounds
+from ray_tasks.profiles.plan import Due, Entity, Freshness, generation_key, plan_profiles, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
+from ray_tasks.profiles.publication import paid_for
+from ray_tasks.profiles.wire import ANSWERS
 from schemas.generation_config import Generator as GeneratorConfig
 
 NIGHT = date(2026, 11, 22)
@@ -189,3 +194,21 @@ def test_the_key_changes_with_each_thing_that_decides_the_output():
     ]
     assert len({key(), *others}) == 7
     assert key(config.model_copy(update={"nightly_token_budget": 1, "batch_size": 1, "actors": 1})) == key()
+
+
+@given(st.permutations([f"u{n:02d}" for n in range(12)]), st.integers(1, 5), st.integers(1, 5), st.integers(0, 12))
+def test_who_is_asked_comes_in_the_plans_order_round_by_round(order, part, size, most):
+    known = [entity(name) for name in sorted(order)]
+    parts = [known[at : at + part] for at in range(0, len(known), part)]
+    due = [Due(name, 1.0, 10) for name in order[:most]]
+    rounds = list(in_rounds(parts, due, size))
+    assert [e for one in rounds for e in one] == [entity(name) for name in order[:most]]
+    assert {len(one) for one in rounds[:-1]} <= {size}
+
+
+def test_of_users_with_the_same_evidence_only_the_one_who_was_answered_is_paid_for():
+    same = evidence("same")
+    first, second = (Entity(replace(same, entity_id=name), "r", "key") for name in ("u1", "u2"))
+    told = {"reason": None, "profile": "{}", "output": "", "prompt_tokens": 1, "output_tokens": 1}
+    spool = [pa.Table.from_pylist([{"entity_id": "u1", "generation_key": "key", "attempt": 0, **told}], schema=ANSWERS)]
+    assert list(paid_for(spool, [first, second])) == [("key", "u1")]
