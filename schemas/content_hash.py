@@ -31,7 +31,7 @@ def content_hash(dataset: ds.Dataset) -> str:
 def read_ahead(schema: pa.Schema) -> dict[str, int]:
     """Arguments of a scan that looks at every row once: few rows at a time where one may be a whole history."""
     is_nested = any(pa.types.is_nested(kind) for kind in schema.types)
-    return {"batch_size": 4_096 if is_nested else 65_536, "batch_readahead": 2, "fragment_readahead": 2}
+    return {"batch_size": 4_096 if is_nested else 65_536, "batch_readahead": 1, "fragment_readahead": 1}
 
 
 def undated(digest: str) -> str:
@@ -42,23 +42,16 @@ def undated(digest: str) -> str:
 def _sum_of_hashes(batch: pa.RecordBatch, names: list[str]) -> int:
     if not batch.num_rows:
         return 0
-    columns = {name: _scalar(batch.column(name)) for name in names}
-    hashed = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False, categorize=False)
+    columns = {name: _hashes(batch.column(name)) for name in names}
+    hashed = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False)
     return int(np.add.reduce(np.asarray(hashed, dtype=np.uint64), dtype=np.uint64))
-
-
-def _scalar(column: pa.Array) -> pd.Series:
-    if pa.types.is_nested(column.type):
-        return pd.Series(_hashes(column))
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return column.fill_null("\0null").to_pandas()
-    return column.to_pandas()
 
 
 def _hashes(column: pa.Array) -> Hashes:
     """A hash of each value, of lists and structs as of all that is in them, in its order; none is made a Python object.
 
-    Histories are lists of structs, a million of which Python would take seconds and hundreds of megabytes for.
+    Histories are lists of structs, a million of which Python would take seconds and hundreds of megabytes for. What is
+    missing is hashed apart: pandas makes integers floats where one of a batch is, so that rows would depend on it.
     """
     if pa.types.is_struct(column.type):
         fields = zip(column.type.names, column.flatten(), strict=True)
@@ -72,7 +65,9 @@ def _hashes(column: pa.Array) -> Hashes:
         found = distinct[encoded.indices.to_numpy()]
     else:
         whole = pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type)
-        numbers = column.cast(pa.int64()) if whole else column
+        # A date has 32 bits, and Arrow casts to the same width only.
+        width = pa.int32() if pa.types.is_date32(column.type) else pa.int64()
+        numbers = column.cast(width) if whole else column
         found = pd.util.hash_array(numbers.fill_null(0).to_numpy())
     missing = column.is_null().to_numpy(zero_copy_only=False)
     return np.where(missing, NULL, found)

@@ -3,11 +3,11 @@
 Great Expectations takes seconds to import: only processes that audit import this module.
 """
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,19 +51,16 @@ def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[st
     Rows are read `part_rows` at a time, so that memory is that of a part; the keys of all parts are compared by their
     hashes, 16 bytes per row in temporary files. Results hold counts only, never values: rows may be personal data.
     """
-    found, parts = _Failures(), _parts(table, rows, part_rows)
-    first = next(parts, rows.schema.empty_table().to_pandas())
-    second = next(parts, None)
-    if second is None:  # all at once: Great Expectations takes a tenth of a second to begin
-        whole = pd.concat([first, _hashes(first[list(table.key)])], axis=1)
+    found, n_rows = _Failures(), rows.count_rows()
+    if n_rows <= part_rows:  # all at once: Great Expectations takes a tenth of a second to begin
+        frame = rows.to_table(columns=_looked_at(table)).to_pandas()
+        whole = pd.concat([frame, _hashes(frame[list(table.key)])], axis=1)
         found.add(table, whole, [*expectations_of_keys(table), *expectations_of_rows(table)])
         return found.in_words()
-    n_rows = 0
     with TemporaryDirectory() as folder:
-        for frame in chain([first, second], parts):
+        for frame in _parts(table, rows, part_rows):
             found.add(table, frame, expectations_of_rows(table))
             _keep(_hashes(frame[list(table.key)]), Path(folder))
-            n_rows += len(frame)
         unique = [one for one in expectations_of_keys(table) if "column_list" in one.arguments]
         found.add(table, _suspects(Path(folder)), unique, rows=n_rows)
     return found.in_words()
@@ -162,4 +159,6 @@ def _validated(table: Table, frame: pd.DataFrame, suite: Sequence[Expect]) -> li
         arguments = {**expect.arguments, **hashed, "meta": {"place": place}}
         its_suite.add_expectation(getattr(gx.expectations, expect.kind)(**arguments))
     outcome = batch.validate(its_suite, result_format="BOOLEAN_ONLY" if frame.empty else "SUMMARY")
+    del context, asset, batch
+    gc.collect()  # they refer to each other and to the frame: of many parts, Python would keep several
     return sorted(outcome.results, key=lambda result: result.expectation_config.meta["place"])
