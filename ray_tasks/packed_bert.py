@@ -3,7 +3,7 @@
 `SentenceTransformer.encode` pads every text of a batch to the longest, and multiplies queries, keys and values apart.
 Here all tokens of a batch are rows of one matrix: each linear layer is one product over all of them, queries, keys and
 values together. Only attention knows where a text ends; since texts come by length, those of one length are a view of
-that matrix. The arithmetic is that of the model, in float32.
+that matrix. The arithmetic is that of the model; linear maps and attention may be in bfloat16, sums and norms are not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,28 +30,30 @@ class Layer:
     norm: tuple[Tensor, Tensor]
 
     @classmethod
-    def of(cls, layer: Any) -> "Layer":
-        """From a BertLayer."""
+    def of(cls, layer: Any, kind: torch.dtype) -> "Layer":
+        """From a BertLayer, the linear maps in numbers of a kind."""
         own, output = layer.attention.self, layer.attention.output
         parts = (own.query, own.key, own.value)
         attend = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
-        rest = (output.dense, output.LayerNorm, layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm)
-        return cls(attend, *((part.weight, part.bias) for part in rest))
+        maps = [attend, *_weights(output.dense, layer.intermediate.dense, layer.output.dense)]
+        attend, project, widen, narrow = ((weight.to(kind), bias.to(kind)) for weight, bias in maps)
+        attention_norm, norm = _weights(output.LayerNorm, layer.output.LayerNorm)
+        return cls(attend, project, attention_norm, widen, narrow, norm)
 
 
 class PackedBert:
     """The encoder of a loaded SentenceTransformer: a BERT with mean pooling, where that model is: CPU or CUDA.
 
-    `tokens` are multiplied at once. Raises ValueError, with the reason, for every other model.
+    `tokens` are multiplied at once, in numbers of a `kind`. Raises ValueError, with the reason, for every other model.
     """
 
-    def __init__(self, model: Any, tokens: int) -> None:
+    def __init__(self, model: Any, tokens: int, kind: torch.dtype = torch.float32) -> None:
         reason = unfit(model)
         if reason:
             raise ValueError(reason)
         transformer = model[0]
         bert = transformer.auto_model
-        self.tokens = tokens
+        self.tokens, self.kind = tokens, kind
         self.tokenizer = transformer.tokenizer
         self.longest = model.max_seq_length
         self.heads, self.eps = bert.config.num_attention_heads, bert.config.layer_norm_eps
@@ -59,7 +61,7 @@ class PackedBert:
         self.words = parts.word_embeddings.weight
         self.places = parts.position_embeddings.weight + parts.token_type_embeddings.weight[0]
         self.norm = (parts.LayerNorm.weight, parts.LayerNorm.bias)
-        self.layers = [Layer.of(layer) for layer in bert.encoder.layer]
+        self.layers = [Layer.of(layer, kind) for layer in bert.encoder.layer]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -92,10 +94,11 @@ class PackedBert:
         places = torch.cat([torch.arange(length).repeat(count) for length, count in groups]).to(device)
         state = self._norm(self.words[tokens].add_(self.places[places]), self.norm)
         for layer in self.layers:
-            attended = F.linear(self._attention(F.linear(state, *layer.attend), groups), *layer.project)
-            state = self._norm(attended.add_(state), layer.attention_norm)
-            inner = F.linear(F.gelu(F.linear(state, *layer.widen)), *layer.narrow)
-            state = self._norm(inner.add_(state), layer.norm)
+            attend = F.linear(state.to(self.kind), *layer.attend)
+            state = state.add_(F.linear(self._attention(attend, groups), *layer.project))
+            state = self._norm(state, layer.attention_norm)
+            inner = F.gelu(F.linear(state.to(self.kind), *layer.widen))
+            state = self._norm(state.add_(F.linear(inner, *layer.narrow)), layer.norm)
         sizes = [length * count for length, count in groups]
         parts = zip(state.split(sizes), groups, strict=True)
         means = torch.cat([part.view(count, length, -1).mean(1) for part, (length, count) in parts])
@@ -110,11 +113,25 @@ class PackedBert:
         at = 0
         for length, count in groups:
             here = slice(at, at + length * count)
-            q, k, v = attend[here].view(count, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            mixed = F.scaled_dot_product_attention(q, k, v)
-            found[here] = mixed.transpose(1, 2).reshape(length * count, -1)
+            parts = attend[here].view(count, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            found[here] = attention(*parts).transpose(1, 2).reshape(length * count, -1)
             at += length * count
         return found
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k' / sqrt(d)) v of (texts, heads, length, d)."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v)
+    # On a CPU torch's own takes up to four times as long on titles, and a quarter longer on documents.
+    heads = q.shape[:2]
+    q, k, v = (part.flatten(0, 1) for part in (q, k, v))
+    near = torch.baddbmm(q.new_zeros(1), q, k.transpose(1, 2), beta=0, alpha=q.shape[-1] ** -0.5)
+    return torch.bmm(near.softmax(-1), v).unflatten(0, heads)
+
+
+def _weights(*modules: Any) -> list[tuple[Tensor, Tensor]]:
+    return [(module.weight, module.bias) for module in modules]
 
 
 def unfit(model: Any) -> str | None:

@@ -84,6 +84,10 @@ class Encoder(Section):
     )
     model: str = Field("all-MiniLM-L6-v2", description="Name, recorded with every vector")
     path: str = Field("${NIGHTREC_ASSETS}/all-minilm-l6-v2", description="Folder with safetensors and tokenizer")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Of the packed backend's products; auto: bfloat16 where the CPU multiplies it (AVX512-BF16, AMX)",
+    )
     batch_size: int = Field(64, ge=1, description="Texts per batch of sentence-transformers")
     batch_tokens: int = Field(4_096, ge=1, description="Tokens multiplied at once by the packed backend")
     actors: int = Field(2, ge=1, description="Ray actors that each load the encoder")

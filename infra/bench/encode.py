@@ -2,8 +2,9 @@
 
 Titles are the short texts, documents the long ones, of any data set that `make bench-ranking` reads. Both sides encode
 the same texts in the same process, by turns whose order changes; ratios are within a turn, medians over the turns.
-`peak_fraction` is the share of this machine's fastest float32 product, measured in the same turns, that the useful
-operations of the packed encoder reach: those that the texts' own tokens need, without padding.
+`peak_fraction` is the share of this machine's fastest product in the packed encoder's numbers, measured in the same
+turns, that its useful operations reach: those that the texts' own tokens need, without padding. `float32` is the same
+encoder in float32, where it multiplies in bfloat16 here.
 
 Then the same encoder runs a long job of many texts, once as a bare loop on all cores and once as the night runs it, in
 Ray actors: `ray_efficiency` is the ratio of their texts a second, Ray's start and the loading of models included.
@@ -26,6 +27,7 @@ from sentence_transformers import SentenceTransformer
 from measurement import written
 from ray_tasks.benchmark.data import load
 from ray_tasks.embeddings import encode
+from ray_tasks.encoder import precision_of
 from ray_tasks.packed_bert import PackedBert
 from ray_tasks.ray_session import ray_session
 from schemas.generation_config import Encoder
@@ -51,22 +53,24 @@ def main() -> None:
     }
     torch.set_num_threads(os.cpu_count() or 1)
     model = SentenceTransformer(str(MODEL), local_files_only=True)
-    ours = PackedBert(model, Encoder(path=str(MODEL)).batch_tokens)
-    told = {name: compared(model, ours, some, arguments.repeats) for name, some in texts.items()}
-    peak = max(turn["product_gflops"] for found in told.values() for turn in found["turns"])
-    summary: dict[str, Any] = {
-        **{f"speedup_{name}": found["speedup"] for name, found in told.items()},
-        "min_cosine": min(found["min_cosine"] for found in told.values()),
-        **{f"peak_fraction_{name}": round(found["useful_gflops"] / peak, 3) for name, found in told.items()},
-        "peak_fraction": round(max(found["useful_gflops"] for found in told.values()) / peak, 3),
-        "peak_gflops": peak,
+    config = Encoder(path=str(MODEL))
+    precision = precision_of(config)
+    packed = {kind: PackedBert(model, config.batch_tokens, getattr(torch, kind)) for kind in (precision, "float32")}
+    ours = packed[precision]
+    told = {
+        kind: {name: compared(model, one, some, arguments.repeats) for name, some in texts.items()}
+        for kind, one in packed.items()
     }
+    figures_of = {kind: summed_up(found) for kind, found in told.items()}
+    summary = {"precision": precision, **figures_of[precision]}
+    if precision != "float32":
+        summary["float32"] = figures_of["float32"]
     if arguments.job_seconds:
-        speed = statistics.median(turn["ours"] for turn in told["long"]["turns"])
+        speed = statistics.median(turn["ours"] for turn in told[precision]["long"]["turns"])
         summary |= job(ours, texts["long"], int(speed * arguments.job_seconds))
     figures = {
         **summary,
-        **told,
+        "turns": told,
         "texts": arguments.texts,
         "seed": arguments.seed,
         "data": data.name,
@@ -75,6 +79,18 @@ def main() -> None:
     }
     written(HOME, "encode", figures)
     print(json.dumps(summary, indent=2))
+
+
+def summed_up(told: dict[str, Any]) -> dict[str, Any]:
+    """Ratios, the lowest cosine, and the share of the fastest product, of texts by length."""
+    peak = max(turn["product_gflops"] for found in told.values() for turn in found["turns"])
+    return {
+        **{f"speedup_{name}": found["speedup"] for name, found in told.items()},
+        "min_cosine": min(found["min_cosine"] for found in told.values()),
+        **{f"peak_fraction_{name}": round(found["useful_gflops"] / peak, 3) for name, found in told.items()},
+        "peak_fraction": round(max(found["useful_gflops"] for found in told.values()) / peak, 3),
+        "peak_gflops": peak,
+    }
 
 
 def drawn(texts: tuple[str, ...], most: int, chance: np.random.Generator) -> list[str]:
@@ -93,7 +109,7 @@ def compared(model: SentenceTransformer, ours: PackedBert, texts: list[str], rep
     ]
     turns = []
     for number in range(repeats):
-        turn = {"product_gflops": round(product_gflops(), 1)}
+        turn = {"product_gflops": round(product_gflops(ours.kind), 1)}
         for name in sorted(sides, reverse=bool(number % 2)):
             started = time.perf_counter()
             sides[name](texts)
@@ -118,9 +134,9 @@ def useful_operations(model: SentenceTransformer, lengths: list[int]) -> float:
     return float(sum(layers * (linear * length + attention * length**2) for length in lengths))
 
 
-def product_gflops(rows: int = 2048, tries: int = 3) -> float:
-    """The fastest of several float32 products of square matrices, in 10^9 operations a second."""
-    left = right = torch.full((rows, rows), 0.5)
+def product_gflops(kind: torch.dtype, rows: int = 2048, tries: int = 3) -> float:
+    """The fastest of several products of square matrices, in 10^9 operations a second."""
+    left = right = torch.full((rows, rows), 0.5, dtype=kind)
     seconds = []
     for _ in range(tries):
         started = time.perf_counter()

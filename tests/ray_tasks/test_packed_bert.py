@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ray_tasks.encoder import SentenceTransformerEncoder, load_encoder
+from ray_tasks.encoder import SentenceTransformerEncoder, encoder_revision, load_encoder, precision_of
 from ray_tasks.packed_bert import PackedBert, unfit
 from schemas.generation_config import Encoder
 
@@ -43,6 +43,23 @@ def test_vectors_are_those_of_the_library_whatever_is_multiplied_at_once(own, te
         assert found.dtype == np.float32
         assert (found * expected).sum(axis=1).min() > 0.999999
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+
+
+def test_vectors_of_half_the_precision_are_next_to_those_of_the_library(own, texts):
+    found = PackedBert(own.model, 4_096, torch.bfloat16).encode(texts)
+    assert found.dtype == np.float32
+    assert (found * own.encode(texts)).sum(axis=1).min() > 0.9999
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("able", "expected"), [({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")])
+def test_numbers_are_those_that_the_processor_multiplies_and_a_vectors_hash_tells_them(able, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    auto, library = (Encoder(path=str(PATH), backend=name) for name in ("packed", "sentence-transformers"))
+    assert (precision_of(auto), precision_of(library)) == (expected, "float32")
+    assert encoder_revision(auto).endswith(":bfloat16") == (expected == "bfloat16")
+    assert encoder_revision(library) == encoder_revision(Encoder(path=str(PATH), precision="float32"))
 
 
 def test_vectors_come_in_the_order_of_the_texts(own, texts):
