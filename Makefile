@@ -132,7 +132,7 @@ clean: ## Remove everything that the commands above made
 
 env: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt ray_tasks/search/_topk.c
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard ray_tasks/search/*.[ch])
 	@command -v java >/dev/null || { echo "Java 17 is needed for Spark: install a JRE and try again"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@echo "Creating the environment in $(VENV): about 3 GB, a few minutes"

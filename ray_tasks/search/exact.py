@@ -4,7 +4,8 @@ Order is total: score descending, ties by position. Lists and scores are the sam
 whoever else is searched for at once. Memory is the vectors, a copy of the items, the lists and a few MB per thread,
 whatever the number of users: their scores of all items are never there together.
 
-The backend is the compiled kernel (kernel.py); without it faiss, if it can be imported; else NumPy (fallbacks.py).
+The backend is the compiled kernel (kernel.py, screened.py); without it faiss, if it can be imported; else NumPy
+(fallbacks.py).
 Scores of different backends, or of processors with other vector units, can differ in their last bits.
 """
 
@@ -21,12 +22,22 @@ from ray_tasks.search import kernel
 from ray_tasks.search.engine import Engine, Lists, Positions, Vectors
 from ray_tasks.search.fallbacks import FaissEngine, NumpyEngine
 from ray_tasks.search.kernel import CompiledEngine
+from ray_tasks.search.screened import ScreenedEngine, screens
 
 log = logging.getLogger("nightrec.search")
 
 Backend = Literal["compiled", "faiss", "numpy"]
+SCREENED_FROM = 96
+"""Dimensions from which fewer products of float32 outweigh those of bfloat16."""
+
+
+def compiled_engine(items: Vectors, positions: Positions) -> Engine:
+    """The compiled kernel, screening where that pays."""
+    return (ScreenedEngine if items.shape[1] >= SCREENED_FROM and screens() else CompiledEngine)(items, positions)
+
+
 ENGINES: Mapping[Backend, Callable[[Vectors, Positions], Engine]] = {
-    "compiled": CompiledEngine,
+    "compiled": compiled_engine,
     "faiss": FaissEngine,
     "numpy": NumpyEngine,
 }

@@ -5,17 +5,20 @@ ctypes, which needs no headers of Python to build, and lets other threads run me
 """
 
 import ctypes
+import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.search.engine import Lists, Positions, Vectors, part_of
 
-INTERFACE = 2
+INTERFACE = 3
 """`topk_interface` of the _topk.c that this module calls."""
 ROWS, COLUMNS = 6, 16
 """Users and items of a tile that the kernel holds in registers."""
@@ -48,8 +51,11 @@ def library() -> ctypes.CDLL:
     if not found.topk_fits():
         raise ImportError("this processor has no AVX2 and FMA")
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    users, items, seen = (pointer, number, number), (pointer, pointer, number), (pointer, pointer)
-    found.topk_block.argtypes = (*users, *items, *seen, number, number, pointer, pointer)
+    vectors, seen, lists = (number, number), (pointer, pointer), (number, number, pointer, pointer)
+    found.topk_block.argtypes = (pointer, *vectors, pointer, pointer, number, *seen, *lists)
+    users, items = (pointer, pointer, pointer, *vectors), (pointer, pointer, pointer, pointer, number)
+    if found.topk_screens():
+        found.topk_screened.argtypes = (*users, *items, *seen, *lists)
     return found
 
 
@@ -60,14 +66,13 @@ class CompiledEngine:
     """
 
     def __init__(self, items: Vectors, positions: Positions, *, block: int | None = None) -> None:
-        self._kernel = library()
-        self._positions, self._panels = positions, packed(items, positions)
-        self._block = block
+        self._kernel, self._positions, self._given = library(), positions, block
+        self._panels: NDArray[Any] = packed(items, positions)
 
     def search(self, users: Vectors, k: int, seen: Rows | None, threads: int) -> Lists:
         """See Engine. Raises MemoryError."""
         lists = Lists(np.empty((len(users), k), np.int32), np.empty((len(users), k), np.float32))
-        size = self._block or users_at_once(len(users), users.shape[1], k, threads)
+        size = self._given or self._users_at_once(len(users), users.shape[1], k, threads)
         starts = iter(range(0, len(users), size))  # shared: each start is handed out once, to whoever is free
 
         def work(_: int) -> None:
@@ -81,22 +86,25 @@ class CompiledEngine:
                 list(pool.map(work, range(threads)))
         return lists
 
+    def _users_at_once(self, n: int, dimensions: int, k: int, threads: int) -> int:
+        return users_at_once(n, 4 * dimensions, k, threads, CACHE, ROWS)
+
     def _search_block(self, users: Vectors, block: slice, seen: Rows | None, lists: Lists) -> None:
         own = np.ascontiguousarray(users[block])
         part = part_of(seen, block.start, block.stop) if seen is not None else None
         k = lists.positions.shape[1]
         positions, scores = np.empty((len(own), k), np.int32), np.empty((len(own), k), np.float32)
-        failed = self._kernel.topk_block(
-            *(own.ctypes.data, *own.shape),
-            *(self._panels.ctypes.data, self._positions.ctypes.data, len(self._positions)),
-            *((part.items.ctypes.data, part.offsets.ctypes.data) if part is not None else (None, None)),
-            *(k, room(k), positions.ctypes.data, scores.ctypes.data),
-        )
-        if failed:
+        known = (part.items.ctypes.data, part.offsets.ctypes.data) if part is not None else (None, None)
+        if self._fill(own, known, (k, room(k), positions.ctypes.data, scores.ctypes.data)):
             raise MemoryError(f"exact search: no memory for the buffers of {len(own)} users with lists of {k} items")
         best = np.argsort(-scores, axis=1, kind="stable")  # they come by position, which ties keep
         lists.positions[block] = np.take_along_axis(positions, best, axis=1)
         lists.scores[block] = np.take_along_axis(scores, best, axis=1)
+
+    def _fill(self, own: Vectors, seen: tuple[int | None, int | None], lists: tuple[int, ...]) -> int:
+        """Lists of users by the kernel; what it returns."""
+        items = (self._panels.ctypes.data, self._positions.ctypes.data, len(self._positions))
+        return int(self._kernel.topk_block(own.ctypes.data, *own.shape, *items, *seen, *lists))
 
 
 def room(k: int) -> int:
@@ -104,11 +112,10 @@ def room(k: int) -> int:
     return max(ROOM * k, LINE)
 
 
-def users_at_once(n: int, dimensions: int, k: int, threads: int) -> int:
-    """Users of one call: whole tiles, as many as the caches hold, and for few users a share for every thread."""
-    cached = max(CACHE // (4 * dimensions), FEWEST)
-    most = min(cached, BUFFERS // (8 * room(k)), -(-n // threads))
-    return -(-max(most, 1) // ROWS) * ROWS
+def users_at_once(n: int, each: int, k: int, threads: int, cache: int, rows: int) -> int:
+    """Users of one call, of so many bytes each: whole tiles, as many as the cache holds, a share for every thread."""
+    most = min(max(cache // each, FEWEST), BUFFERS // (8 * room(k)), -(-n // threads))
+    return -(-max(most, 1) // rows) * rows
 
 
 def packed(items: Vectors, positions: Positions) -> Vectors:
@@ -117,10 +124,7 @@ def packed(items: Vectors, positions: Positions) -> Vectors:
     Panels begin at cache lines, so that each dimension of a panel is one line.
     """
     count, dimensions, at_once = -(-len(positions) // COLUMNS), items.shape[1], 256
-    size = count * dimensions * COLUMNS
-    whole = np.empty(size + LINE // 4, np.float32)
-    skipped = -whole.ctypes.data % LINE // 4
-    panels = whole[skipped : skipped + size].reshape(count, dimensions, COLUMNS)
+    panels = aligned((count, dimensions, COLUMNS), np.float32)
     for start in range(0, count, at_once):  # in parts: what is copied twice stays small
         part = panels[start : start + at_once]
         chosen = positions[start * COLUMNS : (start + len(part)) * COLUMNS]
@@ -128,3 +132,11 @@ def packed(items: Vectors, positions: Positions) -> Vectors:
         rows[: len(chosen)] = items[chosen]
         part[:] = rows.reshape(-1, COLUMNS, dimensions).transpose(0, 2, 1)
     return panels
+
+
+def aligned(shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
+    """An array of numbers of 4 bytes that begins at a cache line."""
+    size = math.prod(shape)
+    whole = np.empty(size + LINE // 4, kind)
+    skipped = -whole.ctypes.data % LINE // 4
+    return whole[skipped : skipped + size].reshape(shape)

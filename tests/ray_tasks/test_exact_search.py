@@ -16,6 +16,7 @@ from ray_tasks.search import exact, kernel
 from ray_tasks.search.exact import Index, backend, top_k
 from ray_tasks.search.fallbacks import FaissEngine, NumpyEngine
 from ray_tasks.search.kernel import CompiledEngine
+from ray_tasks.search.screened import ScreenedEngine, rounded, screens
 
 
 def is_built():
@@ -26,6 +27,8 @@ def is_built():
 
 
 ENGINES = {"compiled": CompiledEngine} if is_built() else {}
+if screens():
+    ENGINES["screened"] = ScreenedEngine
 if importlib.util.find_spec("faiss"):
     ENGINES["faiss"] = FaissEngine
 ENGINES["numpy"] = NumpyEngine
@@ -178,6 +181,38 @@ def test_faiss_asks_numpy_where_a_list_ends_among_equals():
     assert found.positions.tolist() == [[0, 1, 2, 3]] * 3
 
 
+@pytest.mark.skipif(not screens(), reason="no products of bfloat16 here")
+@settings(deadline=None)
+@given(
+    d=st.sampled_from([1, 2, 31, 64, 65]),
+    size=st.sampled_from([1e-40, 1e-20, 1e-3, 1, 1e10, 1e15]),
+    spread=st.sampled_from([0, 1e-7, 1e-3, 1]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_screening_loses_nothing_where_scores_are_tiny_huge_or_nearly_equal(d, size, spread, seed):
+    chance = np.random.default_rng(seed)
+    users, items = (
+        (size * (1 + spread * chance.normal(size=(n, d))) * chance.choice([1, 1, -1], d)).astype(np.float32)
+        for n in (7, 400)
+    )
+    found = search(ScreenedEngine, users, items, 20)
+    scores = users.astype(np.float64) @ items.astype(np.float64).T
+    # What it lists is as good as the best, but for the rounding of float32, whose sums have d terms.
+    within = d * 2.0**-22 * np.abs(users).astype(np.float64) @ np.abs(items).astype(np.float64).max(axis=0) + 1e-44 * d
+    listed = np.take_along_axis(scores, found.positions, axis=1)
+    assert (np.sort(listed)[:, ::-1] >= np.sort(scores)[:, ::-1][:, :20] - within[:, None]).all()
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_rounding_takes_a_256th_at_most_and_says_how_much(values):
+    row = np.array([values], dtype=np.float32)
+    halves, lost = rounded(row)
+    near = (halves.astype(np.uint32) << 16).view(np.float32)[:, : len(values)].astype(np.float64)
+    assert np.isfinite(near).all()
+    assert (np.abs(near - row) <= np.abs(row) / 256 + 1.2e-38).all()
+    np.testing.assert_allclose(lost, np.linalg.norm(near - row, axis=1), rtol=1e-6, atol=1e-45)
+
+
 # What is refused
 
 GOOD = np.ones((3, 4), np.float32)
@@ -253,7 +288,7 @@ def test_the_kernel_comes_first(monkeypatch, caplog):
 @pytest.mark.skipif(not is_built(), reason="there was no C compiler when Nightrec was installed")
 def test_a_kernel_of_another_version_is_not_called(monkeypatch):
     monkeypatch.setattr(kernel, "INTERFACE", kernel.INTERFACE + 1)
-    with pytest.raises(ImportError, match="of interface 2, not 3; install Nightrec again"):
+    with pytest.raises(ImportError, match="of interface 3, not 4; install Nightrec again"):
         kernel.library.__wrapped__()
 
 
