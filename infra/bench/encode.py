@@ -2,9 +2,9 @@
 
 Titles are the short texts, documents the long ones, of any data set that `make bench-ranking` reads. Both sides encode
 the same texts in the same process, by turns whose order changes; ratios are within a turn, medians over the turns.
-`peak_fraction` is the share of this machine's fastest product in the packed encoder's numbers, measured in the same
-turns, that its useful operations reach: those that the texts' own tokens need, without padding. `float32` is the same
-encoder in float32, where it multiplies in bfloat16 here.
+`peak_fraction` is the share of this machine's product of matrices in the packed encoder's numbers that its useful
+operations reach: those that the texts' own tokens need, without padding. `float32` tells the same of the encoder in
+float32, where it multiplies in bfloat16 here.
 
 Then the same encoder runs a long job of many texts, once as a bare loop on all cores and once as the night runs it, in
 Ray actors: `ray_efficiency` is the ratio of their texts a second, Ray's start and the loading of models included.
@@ -83,13 +83,12 @@ def main() -> None:
 
 def summed_up(told: dict[str, Any]) -> dict[str, Any]:
     """Ratios, the lowest cosine, and the share of the fastest product, of texts by length."""
-    peak = max(turn["product_gflops"] for found in told.values() for turn in found["turns"])
     return {
         **{f"speedup_{name}": found["speedup"] for name, found in told.items()},
         "min_cosine": min(found["min_cosine"] for found in told.values()),
-        **{f"peak_fraction_{name}": round(found["useful_gflops"] / peak, 3) for name, found in told.items()},
-        "peak_fraction": round(max(found["useful_gflops"] for found in told.values()) / peak, 3),
-        "peak_gflops": peak,
+        **{f"peak_fraction_{name}": found["peak_fraction"] for name, found in told.items()},
+        "peak_fraction": max(found["peak_fraction"] for found in told.values()),
+        "peak_gflops": max(turn["product_gflops"] for found in told.values() for turn in found["turns"]),
     }
 
 
@@ -116,12 +115,13 @@ def compared(model: SentenceTransformer, ours: PackedBert, texts: list[str], rep
             turn[name] = round(len(texts) / (time.perf_counter() - started), 2)
         print(f"{number + 1}/{repeats}, {np.mean(lengths):.0f} tokens a text: {turn}", flush=True)
         turns.append(turn)
-    per_text = useful_operations(model, lengths) / len(texts)
+    useful = useful_operations(model, lengths) / len(texts) / 1e9
     return {
         "tokens_per_text": round(float(np.mean(lengths)), 1),
         "speedup": round(statistics.median(turn["ours"] / turn["sentence_transformers"] for turn in turns), 3),
         "min_cosine": round(float((unit[0] * unit[1]).sum(axis=1).min()), 8),
-        "useful_gflops": round(statistics.median(turn["ours"] for turn in turns) * per_text / 1e9, 1),
+        "useful_gflops": round(statistics.median(turn["ours"] for turn in turns) * useful, 1),
+        "peak_fraction": round(statistics.median(turn["ours"] * useful / turn["product_gflops"] for turn in turns), 3),
         "turns": turns,
     }
 

@@ -7,8 +7,9 @@ rotates. Ratios are of users a second within a turn, medians over the turns. The
 
 Items are topics and noise, users the mean of what they have seen: so that, as in a night, the best items are those that
 must be left out. `peak_fraction` is the share of this machine's fastest float32 product (NumPy's, measured in the same
-turns) that ours reaches, of the dimensions the lower one; `peak_rss_mb` that of our process with all users searched at
-once; `recall` how many of the best by float64 are in our lists, where those within 1e-6 of the last one count as equal.
+turns) that ours reaches, of the dimensions the lower one: above 1 where ours screens in bfloat16. `peak_rss_mb` is that
+of our process with all users searched at once, `recall` how many of the best by float64 are in our lists, where those
+within 1e-6 of the last one count as equal.
 """
 
 import argparse
