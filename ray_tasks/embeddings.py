@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_tasks.encoder import EncoderActor, encoder_revision
+from ray_tasks.encoder import EncoderActor, encoder_revision, precision_of
 from ray_tasks.model_files import verify_model
 from ray_tasks.own_words import own_words, texts_of
 from ray_tasks.ray_session import cpus_per_actor, ray_session
@@ -137,7 +137,8 @@ def encode(missing: pa.Table, config: Encoder) -> pa.Table:
 
         encoded = ray.data.from_arrow(blocks).map_batches(
             EncoderActor,
-            fn_constructor_args=[config],
+            # What `auto` means here is in the texts' hashes: on every worker it means the same.
+            fn_constructor_args=[config.model_copy(update={"precision": precision_of(config)})],
             batch_format="pyarrow",
             batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=actors),
