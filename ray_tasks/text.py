@@ -43,9 +43,10 @@ _ORDER = re.compile(
 def as_data(text: str, characters: int) -> str:
     """One line of plain text, at most `characters` long, without markers of the prompt or of the model's format.
 
-    Brackets and bars go because special tokens and JSON are spelled with them; a marker loses its colon.
+    Brackets and bars go because special tokens and JSON are spelled with them; a marker loses its colon. Signs of
+    trademarks go because they would become letters of the word before them.
     """
-    text = unicodedata.normalize("NFKC", text[: 20 * characters])
+    text = unicodedata.normalize("NFKC", re.sub(r"[\u2120\u2122]", "", text[: 20 * characters]))
     text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
     text = re.sub(r"[{}\[\]<>|`#*\"\\]+", " ", text)
     text = " ".join(_MARKER.sub(r"\1", text).split())

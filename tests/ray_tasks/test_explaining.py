@@ -134,6 +134,12 @@ def test_a_title_that_speaks_to_a_model_is_left_to_the_template():
     assert evidence_of().enough
 
 
+def test_titles_are_told_without_their_trademarks():
+    evidence = evidence_of(item=Item("DARK SOULS™ III"), cited={"1": Item("Just Cause™ 3")})
+    assert evidence.title == "DARK SOULS III"
+    assert "“Just Cause 3”" in evidence.text
+
+
 def test_the_fake_answers_in_the_form():
     evidence = evidence_of()
     (generation,) = FakeGenerator().generate([Request(PROMPT.prompt(evidence), form(evidence, Generator()))])

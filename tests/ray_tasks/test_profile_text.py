@@ -15,6 +15,10 @@ def test_data_is_one_bounded_line_without_special_tokens(text, characters):
     assert not set(made) & set('{}[]<>|"')
 
 
+def test_a_trademark_does_not_become_letters():
+    assert as_data("NieR:Automata™, a game℠ ™", 60) == "NieR:Automata, a game"
+
+
 @pytest.mark.parametrize(
     ("title", "natural"),
     [("Grass Harp, The", "The Grass Harp"), ("Rules, Rules", "Rules, Rules"), ("Été, L'", "Été, L'"), ("", "")],
