@@ -35,7 +35,7 @@ SEED, CHARACTERS = 20_241, 2_000
 def later_reviews(task: Task, size: int, folder: Path) -> dict[str, Any] | None:
     """By source of the text: pairs explained, explanations that name an aspect, and how often it is the user's own too.
 
-    None where the source has no reviews of the test period.
+    `template_of_the_same` is the template's text for the pairs that the model phrased, to compare the two. None where the source has no reviews of the test period.
     """
     vocabulary = Vocabulary.from_table(task.read("vocabularies").read())
     reviews = reviews_of(task)
@@ -49,9 +49,11 @@ def later_reviews(task: Task, size: int, folder: Path) -> dict[str, Any] | None:
         entities = [author.entity(draft) for draft in drafts]
         asking = ask(entities, {}, author, 10**9, date.max, Spool(str(folder)), vocabulary.words())
     phrased = [asking.phrased.get(entity.key) for entity in entities]
+    both = [(draft, one.text) for draft, one in zip(drafts, phrased, strict=True) if one and one.text]
     texts = {
         "template": [(draft, text_of(draft.statements)) for draft in drafts],
-        "llm": [(draft, one.text) for draft, one in zip(drafts, phrased, strict=True) if one and one.text],
+        "llm": both,
+        "template_of_the_same": [(draft, text_of(draft.statements)) for draft, _ in both],
     }
     return {name: overlap(told, reviews, vocabulary) for name, told in texts.items()}
 
