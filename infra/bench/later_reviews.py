@@ -35,7 +35,8 @@ SEED, CHARACTERS = 20_241, 2_000
 def later_reviews(task: Task, size: int, folder: Path) -> dict[str, Any] | None:
     """By source of the text: pairs explained, explanations that name an aspect, and how often it is the user's own too.
 
-    `template_of_the_same` is the template's text for the pairs that the model phrased, to compare the two. None where the source has no reviews of the test period.
+    `template_of_the_same` is the template's text for the pairs that the model phrased, to compare the two.
+    None where the source has no reviews of the test period.
     """
     vocabulary = Vocabulary.from_table(task.read("vocabularies").read())
     reviews = reviews_of(task)
