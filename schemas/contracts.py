@@ -51,16 +51,17 @@ def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[st
     Rows are read `part_rows` at a time, so that memory is that of a part; the keys of all parts are compared by their
     hashes, 16 bytes per row in temporary files. Results hold counts only, never values: rows may be personal data.
     """
-    found, n_rows = _Failures(), rows.count_rows()
+    found, n_rows, parts = _Failures(), rows.count_rows(), _parts(table, rows, part_rows)
     if n_rows <= part_rows:  # all at once: Great Expectations takes a tenth of a second to begin
-        frame = rows.to_table(columns=_looked_at(table)).to_pandas()
+        frame = next(parts, rows.schema.empty_table().to_pandas())
         whole = pd.concat([frame, _hashes(frame[list(table.key)])], axis=1)
         found.add(table, whole, [*expectations_of_keys(table), *expectations_of_rows(table)])
         return found.in_words()
     with TemporaryDirectory() as folder:
-        for frame in _parts(table, rows, part_rows):
+        for frame in parts:
             found.add(table, frame, expectations_of_rows(table))
             _keep(_hashes(frame[list(table.key)]), Path(folder))
+            gc.collect()  # Great Expectations' objects refer to each other and to their frame, and would keep several
         unique = [one for one in expectations_of_keys(table) if "column_list" in one.arguments]
         found.add(table, _suspects(Path(folder)), unique, rows=n_rows)
     return found.in_words()
@@ -159,6 +160,4 @@ def _validated(table: Table, frame: pd.DataFrame, suite: Sequence[Expect]) -> li
         arguments = {**expect.arguments, **hashed, "meta": {"place": place}}
         its_suite.add_expectation(getattr(gx.expectations, expect.kind)(**arguments))
     outcome = batch.validate(its_suite, result_format="BOOLEAN_ONLY" if frame.empty else "SUMMARY")
-    del context, asset, batch
-    gc.collect()  # they refer to each other and to the frame: of many parts, Python would keep several
     return sorted(outcome.results, key=lambda result: result.expectation_config.meta["place"])
