@@ -55,12 +55,14 @@ class Log:
 
     def histories(self) -> Rows:
         """Per user the distinct items, most recent first, ties by item_id."""
-        order = np.lexsort((self.time, self.item, self.user))
-        user, item = self.user[order], self.item[order]
-        last = np.ones(len(order), dtype=bool)
+        user, item, time = self.user, self.item, self.time
+        if not _in_order(user, item, time):  # a log that `encode` read is
+            order = np.lexsort((time, item, user))
+            user, item, time = user[order], item[order], time[order]
+        last = np.ones(len(user), dtype=bool)
         last[:-1] = (np.diff(user) != 0) | (np.diff(item) != 0)
-        user, item, time = user[last], item[last], self.time[order[last]]
-        order = np.lexsort((item, -time, user))
+        user, item, time = user[last], item[last], time[last]
+        order = np.lexsort((-time, user))  # stable: ties stay by item
         return Rows.of(user[order], item[order], len(self.user_ids))
 
     def pairs(self) -> "csr_matrix[np.float32]":
@@ -155,6 +157,17 @@ def window(log: Log, name: str, served: NDArray[np.object_] | None = None, state
     return replace(view, stated=said.among(view.user_ids[view.history.lengths == 0]))
 
 
+def _in_order(*columns: NDArray[np.integer[Any]]) -> bool:
+    """Whether the rows ascend by the first column, ties by the next."""
+    tied = np.ones(max(len(columns[0]) - 1, 0), dtype=bool)
+    for column in columns:
+        steps = np.diff(column)
+        if (steps[tied] < 0).any():
+            return False
+        tied &= steps == 0
+    return True
+
+
 def _unseen(future: Log, histories: Rows) -> Rows:
     """Distinct items of the future that are not in the user's history, by user and item."""
     width = len(future.item_ids)
@@ -169,4 +182,5 @@ def _new(pairs: Ints, histories: Rows, width: int) -> Ints:
     """Those of the ascending pairs, user * width + item, whose item is not in the user's history."""
     users = np.unique(pairs // width)
     known = histories.take(users)
-    return pairs[~np.isin(pairs, users[known.row_of] * width + known.items)]
+    taken = np.append(np.sort(users[known.row_of] * width + known.items), -1)  # none of the pairs is below zero
+    return pairs[taken[np.searchsorted(taken[:-1], pairs)] != pairs]

@@ -1,5 +1,6 @@
 """A window knows what came before it, and its targets are what came in it and was new."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_events_at_or_after_as_of_and_the_order_of_rows_mean_nothing(drawn, futu
     assert log.user_ids.tolist() == other.user_ids.tolist()
     assert ids(log, log.histories()) == ids(other, other.histories())
     assert log.end == other.end <= AS_OF.timestamp() * 1e6
+
+
+@settings(deadline=None)
+@given(events(), st.randoms(use_true_random=False))
+def test_histories_do_not_ask_for_an_order_of_events(drawn, chance):
+    log = log_of(drawn)
+    order = np.array(chance.sample(range(len(log.user)), len(log.user)), dtype=int)
+    mixed = replace(log, user=log.user[order], item=log.item[order], time=log.time[order])
+    assert ids(log, mixed.histories()) == ids(log, log.histories())
 
 
 def test_an_event_just_before_as_of_is_known_and_one_at_it_is_not():
