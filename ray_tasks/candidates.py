@@ -3,10 +3,12 @@
 An attempt that follows a failed or killed one tunes and fits again, and scores only the blocks that are missing.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from ray_tasks.interactions.stated import Stated
 from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import WINDOWS, Log, read_log, window
 from ray_tasks.ray_session import ray_session
-from ray_tasks.retrieval.factory import SourceFactory
+from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_factors import covered, read_factors, with_ials
 from ray_tasks.retrieval.item_texts import ItemTexts, read_texts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
@@ -26,7 +28,8 @@ from ray_tasks.retrieval.tuning import Tuned
 from schemas.candidates_config import Candidates
 from schemas.config import RunConfig
 from schemas.lake import Snapshot, Stage
-from schemas.night import Task, night_task, task_arguments
+from schemas.manifest import newest_manifest
+from schemas.night import Task, night_task, task_arguments, task_records
 from schemas.repeat import repeated
 
 log = logging.getLogger("nightrec.candidates")
@@ -64,6 +67,7 @@ def main() -> None:
             for name in WINDOWS:
                 tuned = propose(task, stage, known, name, tuned)
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
+        task.counters["tuned_by"] = settings_digest(task.config)
         task.counters["validation_ndcg"] = {
             name: round(found.ndcg, 6) for name, found in tuned.items() if found.ndcg is not None
         }
@@ -78,7 +82,7 @@ def propose(task: Task, stage: Stage, known: Known, name: str, tuned: Mapping[st
     view = window(known.log, name, known.served, known.stated)
     factors = read_factors(known.factors, name, known.log.item_ids)
     factory = SourceFactory(view.log, known.texts, known.settings, known.seed, factors)
-    tuned = tuned or tune_all(trials_of(view, factory), factory)
+    tuned = tuned or tune_all(trials_of(view, factory, incumbents(task)), factory)
     parameters = {source: found.parameters for source, found in tuned.items()}
     sources = fit_all(factory, parameters)
     log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
@@ -91,6 +95,23 @@ def propose(task: Task, stage: Stage, known: Known, name: str, tuned: Mapping[st
             "of_them_stated": len(view.stated.user_ids),
         }
     return tuned
+
+
+def incumbents(task: Task) -> dict[str, Parameters]:
+    """What the newest published night tuned its sources to; nothing where other settings than tonight's decided it."""
+    manifest = newest_manifest(task.lake, task.config.night)
+    if manifest is None:
+        return {}
+    records = task_records(task.config.model_copy(update={"run_id": manifest.run_id}))
+    counters = records.get(task.name, {}).get("counters", {})
+    if counters.get("tuned_by") != settings_digest(task.config):
+        return {}
+    return cast("dict[str, Parameters]", counters["tuned"])
+
+
+def settings_digest(config: RunConfig) -> str:
+    """Digest of what the sources' parameters are chosen from."""
+    return hashlib.sha256(config.candidates.model_dump_json().encode()).hexdigest()
 
 
 def enough(config: RunConfig) -> Candidates:

@@ -1,4 +1,6 @@
-"""NDCG@k, Recall@k and MRR over ragged targets: how sources are tuned, the ranker gated, and models compared."""
+"""NDCG@k, Recall@k and MRR over ragged targets, and what is more than noise: how sources are tuned, the ranker gated,
+and models compared.
+"""
 
 import numpy as np
 
@@ -33,3 +35,15 @@ def mrr(ranked: Ints, targets: Rows) -> Floats:
     found = hits(ranked, targets)
     first = found.argmax(axis=1)
     return np.where(found.any(axis=1), 1.0 / (first + 1), 0.0)
+
+
+def beats(one: Floats, other: Floats) -> bool:
+    """True if `one` is better on average by more than one standard error of the paired difference.
+
+    A difference on a single user alone equals its own standard error, which is why rounding needs a margin.
+    """
+    if len(one) < 2:
+        return False
+    difference = one - other
+    error = difference.std(ddof=1) / np.sqrt(len(difference))
+    return bool(difference.mean() > error * (1 + 1e-9) and difference.mean() > 0)

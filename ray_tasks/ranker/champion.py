@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from ray_tasks.interactions.metrics import beats
 from ray_tasks.interactions.rows import Floats
-from ray_tasks.ranker.gate import beats
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.metrics import beats, ndcg
 from ray_tasks.interactions.rows import Floats, Ints, Rows
 from ray_tasks.ranker.calibration import Calibration
 from ray_tasks.ranker.features import NAMES, Lists, fusion
@@ -163,15 +163,3 @@ def decide(by_trees: Mapping[int, Floats], sources: Mapping[str, Floats], fused:
     )
     shown = {model: round(float(values.mean()), 6) for model, values in means.items()}
     return Decision(rival if lost else "ranker", trees, shown, reason)
-
-
-def beats(one: Floats, other: Floats) -> bool:
-    """True if `one` is better on average by more than one standard error of the paired difference.
-
-    A difference on a single user alone equals its own standard error, which is why rounding needs a margin.
-    """
-    if len(one) < 2:
-        return False
-    difference = one - other
-    error = difference.std(ddof=1) / np.sqrt(len(difference))
-    return bool(difference.mean() > error * (1 + 1e-9) and difference.mean() > 0)

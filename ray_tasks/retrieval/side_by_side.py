@@ -26,7 +26,8 @@ SLOWEST_FIRST = ("generative", "sequence_text", "sequence", "two_tower", "ease_t
 class Trial:
     """One source to tune: `name` of the result, `source` and its grid, on `users`.
 
-    `start_from` is a trial whose best values are the first to be tried, or with `keeps` the only ones.
+    `start_from` is a trial whose best values are the first to be tried, or with `keeps` the only ones. `incumbent` is
+    what an earlier night chose.
     """
 
     name: str
@@ -35,17 +36,21 @@ class Trial:
     users: Window
     start_from: str | None = None
     keeps: bool = False
+    incumbent: Parameters | None = None
 
-    def run(self, factory: SourceFactory, catalogue: Catalogue | None = None, start: Tuned | None = None) -> Tuned:
-        """Tune; of what `start` found only the values that this grid knows count, never a half-life."""
-        known = {key: value for key, value in (start.parameters if start else {}).items() if key in self.grid}
+    def run(self, factory: SourceFactory, catalogue: Catalogue | None = None, found: Tuned | None = None) -> Tuned:
+        """Tune; of what `start_from` found only the values that this grid knows count, never a half-life."""
+        known = {key: value for key, value in (found.parameters if found else {}).items() if key in self.grid}
         known.pop("half_life", None)
         grid = {**self.grid, **{key: (value,) for key, value in known.items()}} if self.keeps else self.grid
-        return tune(self.source, grid, factory, self.users, catalogue, None if self.keeps else known)
+        start = None if self.keeps else known
+        return tune(self.source, grid, factory, self.users, catalogue, start, self.incumbent)
 
 
-def trials_of(validation: Window, factory: SourceFactory) -> list[Trial]:
-    """A trial for every source in use, on the users that it is for.
+def trials_of(
+    validation: Window, factory: SourceFactory, incumbents: Mapping[str, Parameters] | None = None
+) -> list[Trial]:
+    """A trial for every source in use, on the users that it is for, against what an earlier night chose.
 
     What newcomers take is tuned on more users than those who said something, so that `stated` takes it from there.
     """
@@ -54,7 +59,8 @@ def trials_of(validation: Window, factory: SourceFactory) -> list[Trial]:
     for name, grid in grids(settings).items():
         users = tuning_users(validation, settings.tuning_users, factory.seed, name)
         leans = name == "stated" and "newcomers" in settings.used
-        found.append(Trial(name, name, grid, users, "newcomers" if leans else None, keeps=leans))
+        start, incumbent = "newcomers" if leans else None, (incumbents or {}).get(name)
+        found.append(Trial(name, name, grid, users, start, keeps=leans, incumbent=incumbent))
     return found
 
 

@@ -1,4 +1,8 @@
-"""Tuning of the candidate sources: NDCG@10 on the validation window, every source fitted on train only."""
+"""Tuning of the candidate sources: NDCG@10 on the validation window, every source fitted on train only.
+
+What an earlier night chose stays while tonight's best is not better by more than noise, as a ranker does
+(docs/adr/0020): lists and their reasons do not change because two values are as good as each other.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.metrics import beats, ndcg
+from ray_tasks.interactions.rows import Floats
 from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals, scores_of
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory
@@ -42,17 +47,28 @@ def tune(
     window: Window,
     catalogue: Catalogue | None = None,
     start: Parameters | None = None,
+    incumbent: Parameters | None = None,
 ) -> Tuned:
     """Coordinate search for one source; warns when even beyond its grid the optimum lies on the edge.
 
-    `start` holds values that a related source was found to be best with, so that fewer are tried.
+    `start` holds values that a related source was found to be best with, so that fewer are tried. `incumbent` is what
+    an earlier night chose: it stays unless it is beaten, or a single value of the grid says otherwise.
     """
 
     if all(len(values) == 1 for values in grid.values()):
         return Tuned({key: float(values[0]) for key, values in grid.items()}, None)
 
+    measured: dict[tuple[float, ...], Floats] = {}
+
+    def measure(parameters: Parameters) -> Floats:
+        key = tuple(parameters[one] for one in grid)
+        if key not in measured:
+            source = factory.fit(name, parameters)
+            measured[key] = quality(source, window, factory.settings.block_size, catalogue)
+        return measured[key]
+
     def value(parameters: Parameters) -> float:
-        found = quality(factory.fit(name, parameters), window, factory.settings.block_size, catalogue)
+        found = measure(parameters)
         return float(found.mean()) if len(found) else 0.0
 
     tried = {key: list(values) for key, values in grid.items()}
@@ -60,7 +76,19 @@ def tune(
     warn_of_edges(f"source {name}", tried, best.parameters)
     assert best.ndcg is not None
     log.info("source %s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(window.user_ids))
-    return best
+    if incumbent is None or incumbent == best.parameters or not is_of(incumbent, grid):
+        return best
+    if beats(measure(best.parameters), measure(incumbent)):
+        return best
+    lead = best.ndcg - value(incumbent)
+    log.info("source %s: stays at %s, since %+.4f NDCG@10 is not more than noise", name, incumbent, lead)
+    return Tuned(incumbent, value(incumbent))
+
+
+def is_of(parameters: Parameters, grid: Grids) -> bool:
+    """True if a grid's search could end with these parameters: its own, at its only value where it has but one."""
+    free = parameters.keys() == grid.keys()
+    return free and all(len(values) > 1 or parameters[key] == values[0] for key, values in grid.items())
 
 
 def coordinate_search(

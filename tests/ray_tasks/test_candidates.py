@@ -1,6 +1,8 @@
 """Candidate rows: no look ahead, nothing seen, dense ranks, popularity for the new; and reading them back."""
 
+from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -19,16 +21,24 @@ from small_log import (
     log_of,
     random_vectors,
     scoring,
+    texts_of,
     tune_all,
     user_id,
 )
 
+from ray_tasks.candidates import incumbents, settings_digest
+from ray_tasks.interactions.metrics import beats
 from ray_tasks.interactions.windows import DAY, SPLITS, WINDOWS, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.retrieval.candidate_blocks import Users
+from ray_tasks.retrieval.factory import SourceFactory
 from ray_tasks.retrieval.popularity import SAME_FOR_ALL
+from ray_tasks.retrieval.side_by_side import trials_of
+from ray_tasks.retrieval.tuning import is_of, quality
 from schemas.candidates_config import Candidates
+from schemas.config import freeze
 from schemas.lake import Snapshot
+from schemas.night import night_task, save_config
 from schemas.tables.candidates import CANDIDATES
 
 FEW = Candidates(
@@ -114,6 +124,54 @@ def test_the_validation_window_does_decide_the_parameters():
     old, new = ([Event(9, item, 300, "validation")] for item in (3, 4))
     days = [tune_all(log_of(train + late + v), random_vectors(), FEW, 1)["popularity"].parameters for v in (old, new)]
     assert days == [{"days": 7.0}, {"days": 1.0}]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data(), events(least=3))
+def test_what_an_earlier_night_chose_stays_unless_it_is_beaten_by_more_than_noise(data, drawn):
+    view = window(log_of(drawn), "validation")
+    factory = SourceFactory(view.log, texts_of(random_vectors()), FEW, 1)
+    for trial in trials_of(view, factory):
+        earlier = {key: float(data.draw(st.sampled_from(values))) for key, values in trial.grid.items()}
+        best, found = (one.run(factory).parameters for one in (trial, replace(trial, incumbent=earlier)))
+        of_best, of_earlier = (quality(factory.fit(trial.source, one), trial.users, 100) for one in (best, earlier))
+        assert found == (best if beats(of_best, of_earlier) else earlier)
+
+
+def test_what_an_earlier_night_chose_is_no_choice_where_the_grid_has_changed():
+    assert is_of({"l2": 7, "half_life": 2}, {"l2": (1, 30), "half_life": (2,)})  # the search goes on beyond an edge
+    assert not is_of({"l2": 7, "half_life": 0}, {"l2": (1, 30), "half_life": (2,)})
+    assert not is_of({"l2": 7}, {"l2": (1, 30), "half_life": (0, 2)})
+    assert not is_of({"l2": 7, "steps": 2}, {"l2": (1, 30)})
+
+
+def test_what_an_earlier_night_chose_counts_where_tonight_chooses_from_the_same(tmp_path, monkeypatch):
+    tuned = {"ease": {"l2": 30.0, "half_life": 0.0}}
+    with night_task("candidates", save_config(frozen(tmp_path, "earlier"))) as task:
+        task.counters.update({"tuned": tuned, "tuned_by": settings_digest(task.config)})
+    for newest, changes, expected in (
+        ("earlier", {}, tuned),
+        ("earlier", {"ease_l2": (1, 30)}, {}),
+        ("another", {}, {}),
+        (None, {}, {}),
+    ):
+        manifest = SimpleNamespace(run_id=newest) if newest else None
+        monkeypatch.setattr("ray_tasks.candidates.newest_manifest", lambda lake, night, found=manifest: found)
+        with night_task("candidates", save_config(frozen(tmp_path, "tonight", **changes))) as task:
+            assert incumbents(task) == expected
+
+
+def frozen(folder, run_id, **settings_):
+    table = {"format": "csv", "path": "/x"}
+    source = {
+        "name": "small",
+        "interactions": {**table, "columns": {"user_id": "u", "item_id": "i", "timestamp": "t"}},
+        "items": {**table, "columns": {"item_id": "i", "title": "t"}},
+    }
+    stores = {"lake": f"{folder}/lake", "mlflow_tracking_uri": "unused"}
+    fake = {"backend": "fake", "path": "unused"}
+    document = {"source": source, "candidates": settings_, "generator": fake, "encoder": fake}
+    return freeze(document, run_id=run_id, run_date=date(2026, 11, 22), **stores)
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ranker import CATALOGUE, SMALL, shop, taken_by_week_count
 
-from ray_tasks.interactions.metrics import ndcg
+from ray_tasks.interactions.metrics import beats, ndcg
 from ray_tasks.ranker.calibration import Calibration
 from ray_tasks.ranker.champion import Measured, Version, champion_of, judge
 from ray_tasks.ranker.election import Entry, Terms, elect, settle
-from ray_tasks.ranker.gate import Decision, Learnt, ServingModel, beats, fit, fold_of
+from ray_tasks.ranker.gate import Decision, Learnt, ServingModel, fit, fold_of
 from ray_tasks.ranker.ranked_lists import best, positions
 from ray_tasks.ranker.reasons import examples
 from ray_tasks.ranker.serialised import MODEL, digest_of, from_files, to_files

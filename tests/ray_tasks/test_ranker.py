@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from small_lists import candidate, lists_of, shop
 from small_log import AS_OF, Event, item_id, log_of, random_vectors, scoring, tune_all
 
+from ray_tasks.interactions.metrics import beats
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.ranker import trees
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.features import Lists, fusion
-from ray_tasks.ranker.gate import Decision, ServingModel, beats, decide, fit
+from ray_tasks.ranker.gate import Decision, ServingModel, decide, fit
 from ray_tasks.ranker.ranked_lists import recommendations
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
 from ray_tasks.ranking import validation_lists, with_label_weights
