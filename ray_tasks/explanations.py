@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, all_reused, ask, first_places
 from ray_tasks.explaining.blocks import ExplainedBlocks, TasteBlocks, Texts
-from ray_tasks.explaining.drafts import Draft, Explainer, items_of, likes_of
+from ray_tasks.explaining.drafts import LIKES_READ, Draft, Explainer, items_of, likes_of
 from ray_tasks.explaining.statements import Usual
 from ray_tasks.explaining.wording import PERSONAL, Popularity
 from ray_tasks.interactions.served import served_users
@@ -138,7 +138,7 @@ def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot
     activity = dict(zip(explainer.view.user_ids.tolist(), explainer.view.history.lengths.tolist(), strict=True))
     chosen = first_places(rows, places, activity, most)
     mine = pc.field("user_id").isin(pa.array(sorted({user_id for user_id, _ in chosen}), pa.string()))
-    likes = likes_of(profiles.dataset().to_table(["user_id", "likes"], mine))
+    likes = likes_of(profiles.dataset().to_table(LIKES_READ, mine))
     found = explainer.drafts(recommended.dataset().to_table(filter=mine & first), likes)
     by_place = {(draft.row["user_id"], draft.row["rank"]): draft for draft in found}
     return [by_place[place] for place in chosen]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_tasks.explaining.asking import Author, Phrased
-from ray_tasks.explaining.drafts import Draft, Explainer, likes_of
+from ray_tasks.explaining.drafts import LIKES_READ, Draft, Explainer, likes_of
 from ray_tasks.explaining.statements import Item, text_of
 from ray_tasks.explaining.tastes import taste_summaries
 from schemas.lake import Snapshot, of_ids
@@ -100,7 +100,7 @@ class ExplainedBlocks:
     def table(self, number: int) -> pa.Table:
         """One block's rows."""
         mine = _of_block(self.explainer.view.user_ids, number, self.size)
-        likes = likes_of(self.profiles.dataset().to_table(["user_id", "likes"], mine))
+        likes = likes_of(self.profiles.dataset().to_table(LIKES_READ, mine))
         drafts = self.explainer.drafts(self.recommended.dataset().to_table(filter=mine), likes)
         return self.texts.rows(drafts, self.explainer.settings)
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ray_tasks.explaining.evidence import Evidence, evidence
 from ray_tasks.explaining.statements import Item, Like, Statement, Usual, statements
+from ray_tasks.explaining.tastes import TOO_LITTLE
 from ray_tasks.explaining.wording import Popularity
 from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.windows import Window
@@ -17,6 +18,7 @@ from schemas.ranking_config import Explanations
 
 Likes = Mapping[str, Mapping[str, Like]]
 """By user, what the user's profile says that the user likes, by theme."""
+LIKES_READ = ["user_id", "likes", "reason"]
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,13 @@ class Explainer:
 
 
 def likes_of(profiles: pa.Table) -> dict[str, dict[str, Like]]:
-    """From rows of `user_profiles`."""
+    """From rows of `user_profiles`; nothing of users whose one or two choices are no taste yet."""
     return {
         row["user_id"]: {
             claim["label"]: Like(claim["strength"], tuple(claim["interactions"])) for claim in row["likes"]
         }
-        for row in profiles.select(["user_id", "likes"]).to_pylist()
+        for row in profiles.select(LIKES_READ).to_pylist()
+        if row["reason"] != TOO_LITTLE
     }
 
 

@@ -1,4 +1,7 @@
-"""Before any recommendation: a paragraph that tells users what their profiles claim of them, and by which items."""
+"""Before any recommendation: a paragraph that tells users what their profiles claim of them, and by which items.
+
+One or two choices are no taste yet: of users with so few it tells what they chose.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +12,8 @@ from ray_tasks.explaining.statements import Item
 from ray_tasks.explaining.wording import joined, quoted
 from schemas.tables.taste_summaries import TASTE_SUMMARIES
 
+TOO_LITTLE = "too_little_evidence"
+"""The reason of a profile that rests on one or two choices."""
 MOST_LIKES, MOST_TITLES, MOST_DISLIKES, MOST_AVOIDED = 3, 2, 1, 2
 ABOUT_YOU = (
     ("Enjoys ", "You enjoy "),
@@ -27,7 +32,8 @@ def taste_summaries(profiles: pa.Table, items: Mapping[str, Item]) -> pa.Table:
 
 
 def _row(profile: Mapping[str, Any], items: Mapping[str, Item]) -> dict[str, Any]:
-    said = [*_sentences(profile), *_likes(profile["likes"], items), *_refusals(profile, items)]
+    likes = [] if profile["reason"] == TOO_LITTLE else profile["likes"]
+    said = [*_sentences(profile), *_likes(likes, items), *_refusals(profile, items)]
     return {
         "user_id": profile["user_id"],
         "text": " ".join(one["text"] for one in said) or "There is not yet enough to tell your taste by.",

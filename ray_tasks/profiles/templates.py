@@ -37,8 +37,9 @@ def user_template(evidence: Evidence) -> dict[str, Any]:
     themes = [str(claim["label"]) for claim in likes]
     recent = [title_of(piece) for piece in evidence.pieces if piece.role == "recent"][:MANY]
     chose = f"Recently chose {_join([f'“{title}”' for title in recent])}."
+    taste = f"Often chooses {_join(themes)}." if evidence.enough else f"Has chosen {_join(themes)} so far."
     return {
-        "long_term": f"Often chooses {_join(themes)}." if themes else "No lasting taste is known yet.",
+        "long_term": taste if themes else "No lasting taste is known yet.",
         "recent_interest": chose if recent else "No recent choice with a known title.",
         "likes": likes,
         "dislikes": dislikes,

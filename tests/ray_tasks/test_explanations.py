@@ -12,7 +12,7 @@ from small_log import N_ITEMS, TUNED, Event, events, item_id, log_of, random_vec
 
 from ray_tasks import explanations
 from ray_tasks.explaining.blocks import Texts
-from ray_tasks.explaining.drafts import Explainer, items_of
+from ray_tasks.explaining.drafts import Explainer, items_of, likes_of
 from ray_tasks.explaining.evidence import evidence, personal_source
 from ray_tasks.explaining.statements import Item, Like, Usual, shared_categories, statements, text_of
 from ray_tasks.explaining.wording import PERSONAL, TITLE_LENGTH, Popularity, shortened
@@ -172,6 +172,14 @@ def test_what_is_in_common_is_not_told_again_as_a_taste():
         "shared",
     ]
     assert [one.kind for one in statements(["popularity"], item, {}, likes, NOTHING, 5, WEEK)] == ["popular", "taste"]
+
+
+def test_one_or_two_choices_are_no_taste():
+    claim = {"label": "war", "strength": 1.0, "interactions": ["a"]}
+    reasons = {"few": "too_little_evidence", "many": None, "unpaid": "over_budget"}
+    rows = [{"user_id": user, "likes": [claim], "reason": reason} for user, reason in reasons.items()]
+    own = {"war": Like(1.0, ("a",))}
+    assert likes_of(pa.Table.from_pylist(rows)) == {"many": own, "unpaid": own}
 
 
 def test_popularity_is_no_personal_source():

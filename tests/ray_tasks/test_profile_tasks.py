@@ -325,6 +325,7 @@ def test_a_task_that_fails_half_way_has_not_paid_in_vain(night, monkeypatch):
 def test_users_are_described_from_their_own_items_with_evidence(night):
     rows, _, _ = night("user")
     assert rows["few"]["reason"] == "too_little_evidence"
+    assert rows["few"]["long_term"].startswith("Has chosen ")  # two items: no "often"
     many = rows["many"]
     assert many["source"] == "llm"
     roles = {piece["role"] for piece in many["evidence"]}

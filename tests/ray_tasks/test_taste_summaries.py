@@ -63,6 +63,12 @@ def test_a_sentence_that_does_not_speak_of_what_is_enjoyed_is_left_out():
     assert [one["kind"] for one in found["statements"]] == ["like", "like"]
 
 
+def test_one_or_two_choices_are_no_taste():
+    few = {"source": "template", "reason": "too_little_evidence", "dislikes": [], "avoided": []}
+    found = summary(**few, long_term="Has chosen war so far.", recent_interest="Recently chose “Glory”.")
+    assert found["text"] == "You recently chose “Glory”."
+
+
 def test_who_has_told_nothing_is_told_so():
     empty = {"likes": [], "dislikes": [], "avoided": [], "long_term": "None.", "recent_interest": "None."}
     assert summary(**empty)["text"] == "There is not yet enough to tell your taste by."
