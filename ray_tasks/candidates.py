@@ -28,9 +28,8 @@ from ray_tasks.retrieval.tuning import Tuned
 from schemas.candidates_config import Candidates
 from schemas.config import RunConfig
 from schemas.lake import Snapshot, Stage
-from schemas.manifest import newest_manifest
-from schemas.night import Task, night_task, task_arguments, task_records
-from schemas.repeat import repeated
+from schemas.night import Task, night_task, task_arguments
+from schemas.repeat import newest_record, repeated
 
 log = logging.getLogger("nightrec.candidates")
 
@@ -99,11 +98,7 @@ def propose(task: Task, stage: Stage, known: Known, name: str, tuned: Mapping[st
 
 def incumbents(task: Task) -> dict[str, Parameters]:
     """What the newest published night tuned its sources to; nothing where other settings than tonight's decided it."""
-    manifest = newest_manifest(task.lake, task.config.night)
-    if manifest is None:
-        return {}
-    records = task_records(task.config.model_copy(update={"run_id": manifest.run_id}))
-    counters = records.get(task.name, {}).get("counters", {})
+    counters = newest_record(task)[1].get("counters", {})
     if counters.get("tuned_by") != settings_digest(task.config):
         return {}
     return cast("dict[str, Parameters]", counters["tuned"])

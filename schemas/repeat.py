@@ -16,7 +16,7 @@ from schemas.config import RunConfig
 from schemas.content_hash import undated
 from schemas.errors import LakeError
 from schemas.lake import Snapshot, Stage
-from schemas.manifest import newest_manifest
+from schemas.manifest import Manifest, newest_manifest
 from schemas.night import Task, task_records
 from schemas.storage import copy_file, delete_folder
 
@@ -43,11 +43,8 @@ def repeated(task: Task, state: str | None = "") -> bool:
     if state is None:
         return False
     task.recipe = recipe(task.config, state)
-    manifest = newest_manifest(task.lake, task.config.night)
-    if manifest is None or task.config.recompute:
-        return False
-    earlier = task_records(task.config.model_copy(update={"run_id": manifest.run_id})).get(task.name)
-    if not earlier or not _same(task, earlier):
+    manifest, earlier = newest_record(task)
+    if manifest is None or task.config.recompute or not earlier or not _same(task, earlier):
         return False
     versions = {table: published["version"] for table, published in earlier["outputs"].items()}
     try:
@@ -62,6 +59,14 @@ def repeated(task: Task, state: str | None = "") -> bool:
     for stage in stages:
         task.publish(stage)
     return True
+
+
+def newest_record(task: Task) -> tuple[Manifest | None, dict[str, Any]]:
+    """The newest published night at or before the task's own, and what it recorded of the task; empty if nothing."""
+    manifest = newest_manifest(task.lake, task.config.night)
+    if manifest is None:
+        return None, {}
+    return manifest, task_records(task.config.model_copy(update={"run_id": manifest.run_id})).get(task.name, {})
 
 
 def _same(task: Task, earlier: dict[str, Any]) -> bool:

@@ -156,7 +156,7 @@ def test_what_an_earlier_night_chose_counts_where_tonight_chooses_from_the_same(
         (None, {}, {}),
     ):
         manifest = SimpleNamespace(run_id=newest) if newest else None
-        monkeypatch.setattr("ray_tasks.candidates.newest_manifest", lambda lake, night, found=manifest: found)
+        monkeypatch.setattr("schemas.repeat.newest_manifest", lambda lake, night, found=manifest: found)
         with night_task("candidates", save_config(frozen(tmp_path, "tonight", **changes))) as task:
             assert incumbents(task) == expected
 
