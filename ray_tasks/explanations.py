@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, all_reused, ask, first_places
 from ray_tasks.explaining.blocks import ExplainedBlocks, TasteBlocks, Texts
 from ray_tasks.explaining.drafts import LIKES_READ, Draft, Explainer, items_of, likes_of
+from ray_tasks.explaining.evidence import Told
 from ray_tasks.explaining.statements import Usual
 from ray_tasks.explaining.wording import PERSONAL, Popularity
 from ray_tasks.interactions.served import served_users
@@ -55,6 +56,7 @@ def main() -> None:
         explained, tastes, refused = (task.stage(name) for name in PUBLISHED)
         with ray_session():
             explainer = prepare(task, view, pc.unique(recommended.read(["arm"])["arm"]).to_pylist())
+            explainer = replace(explainer, told=told_before(task))
             known = phrased_before(task)
             author = author_of(task.config, explainer.settings, known)
             asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
@@ -128,6 +130,21 @@ def phrased_before(task: Task) -> dict[str, Phrased]:
     names = ["text", "source", "reason", "generation_key", "generated_on", "prompt_tokens", "output_tokens"]
     rows = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
     return {row["generation_key"]: Phrased.of_row(row) for row in rows}
+
+
+def told_before(task: Task) -> dict[tuple[str, str], Told]:
+    """By user and item, what the newest published texts of the model cite; nothing where a night did not note it."""
+    snapshot = task.previous("explanations")
+    if snapshot is None:
+        return {}
+    names = ["user_id", "item_id", "cited_sources", "evidence"]
+    rows = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
+    return {
+        (row["user_id"], row["item_id"]): Told(
+            tuple(row["cited_sources"] or ()), tuple(one["item_id"] for one in row["evidence"])
+        )
+        for row in rows
+    }
 
 
 def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot, most: int) -> list[Draft]:

@@ -46,6 +46,7 @@ class Texts:
             "text": text_of(draft.statements),
             "statements": [one.row() for one in draft.statements],
             "evidence": [{"item_id": item_id, "contribution": amount} for item_id, amount in evidence],
+            "cited_sources": list(draft.cited_sources),
             "source": "template",
             "reason": None,
             "generation_key": None,

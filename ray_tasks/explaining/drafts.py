@@ -1,13 +1,13 @@
 """Drafts of explanations: what can be said for each recommendation of some users, before anybody phrases it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ray_tasks.explaining.evidence import Evidence, evidence
+from ray_tasks.explaining.evidence import Evidence, Told, evidence, in_order
 from ray_tasks.explaining.statements import Item, Like, Statement, Usual, statements
 from ray_tasks.explaining.tastes import TOO_LITTLE
 from ray_tasks.explaining.wording import Popularity
@@ -26,6 +26,7 @@ class Draft:
     """A row of `recommendations` with what can be said for it.
 
     `cited`: history items that speak for it, strongest first; `amounts`: what each adds to its source's score.
+    `cited_sources`: the sources that its statements speak for, what is said to have put it there first.
     """
 
     row: Mapping[str, Any]
@@ -33,11 +34,15 @@ class Draft:
     cited: Mapping[str, Item]
     amounts: tuple[float, ...]
     statements: tuple[Statement, ...]
+    cited_sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Explainer:
-    """The night's fitted sources and what is known of its items; drafts explanations, each arm's by its settings."""
+    """The night's fitted sources and what is known of its items; drafts explanations, each arm's by its settings.
+
+    `told` is by user and item what an earlier night's text cites: it stays while it is nearly the strongest.
+    """
 
     view: Window
     sources: Mapping[str, ItemBasedSource]
@@ -46,6 +51,7 @@ class Explainer:
     recent_counts: Ints
     popularity: Popularity
     settings: Mapping[str, Explanations]
+    told: Mapping[tuple[str, str], Told] = field(default_factory=dict)
 
     def drafts(self, recommended: pa.Table, likes: Likes) -> list[Draft]:
         """For rows of `recommendations`, by user and rank."""
@@ -64,23 +70,42 @@ class Explainer:
         self, user_id: str, rows: Sequence[dict[str, Any]], likes: Likes, sources: Mapping[str, ItemBasedSource]
     ) -> list[Draft]:
         history = self.view.history[int(np.searchsorted(self.view.user_ids, user_id))]
-        items = np.searchsorted(self.view.log.item_ids, np.array([row["item_id"] for row in rows], dtype=object))
+        ids = self.view.log.item_ids
+        items = np.searchsorted(ids, np.array([row["item_id"] for row in rows], dtype=object))
         settings = self.settings[rows[0]["arm"]]
-        found = evidence(history, items, [row["sources"] for row in rows], sources, settings.max_evidence)
+        told = [self.told.get((user_id, row["item_id"]), Told()) for row in rows]
+        proposed_by = [in_order(row["sources"], one) for row, one in zip(rows, told, strict=True)]
+        before = [self._places(one.item_ids) for one in told]
+        found = evidence(history, items, proposed_by, sources, settings.max_evidence, before)
         own, is_new = likes.get(user_id, {}), not len(history)
         return [
-            self._draft(row, int(item), because, own, is_new, settings.max_statements)
-            for row, item, because in zip(rows, items, found, strict=True)
+            self._draft(row, names, int(item), because, own, is_new, settings.max_statements)
+            for row, names, item, because in zip(rows, proposed_by, items, found, strict=True)
         ]
 
+    def _places(self, item_ids: Sequence[str]) -> list[int]:
+        """Places of items in the catalogue; none at all where one of them has left it."""
+        ids = self.view.log.item_ids
+        places = [int(np.searchsorted(ids, one)) for one in item_ids]
+        found = [place for place, one in zip(places, item_ids, strict=True) if place < len(ids) and ids[place] == one]
+        return found if len(found) == len(places) else []
+
     def _draft(
-        self, row: dict[str, Any], place: int, because: Evidence, likes: Mapping[str, Like], is_new: bool, most: int
+        self,
+        row: dict[str, Any],
+        proposed_by: Sequence[str],
+        place: int,
+        because: Evidence,
+        likes: Mapping[str, Like],
+        is_new: bool,
+        most: int,
     ) -> Draft:
         ids, item = self.view.log.item_ids, self.items[row["item_id"]]
         cited = {str(ids[at]): self.items[ids[at]] for at, _ in because}
         count = int(self.recent_counts[place])
-        said = statements(row["sources"], item, cited, likes, self.usual, count, self.popularity, is_new)
-        return Draft(row, item, cited, tuple(amount for _, amount in because), tuple(said[:most]))
+        said = statements(proposed_by, item, cited, likes, self.usual, count, self.popularity, is_new)
+        by = tuple(one.source for one in reversed(said) if one.source)
+        return Draft(row, item, cited, tuple(amount for _, amount in because), tuple(said[:most]), by)
 
 
 def likes_of(profiles: pa.Table) -> dict[str, dict[str, Like]]:

@@ -1,6 +1,11 @@
-"""Evidence of a recommendation: which items of the user's history made the source that proposed it say so."""
+"""Evidence of a recommendation: which items of the user's history made the source that proposed it say so.
+
+A reason that changes every night, though it still holds, is paid again and believed less: what an earlier night has
+told of the same item stays while it is nearly as strong as what is strongest now.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,6 +14,24 @@ from ray_tasks.retrieval.source import ItemBasedSource
 
 Evidence = list[tuple[int, float]]
 """Catalogue positions of history items with their contributions, strongest first."""
+STRONGEST = 3
+"""Sources among which one that an earlier night cited must still be."""
+STILL = 0.8
+"""Least share of what the strongest history items add that those which an earlier night cited must still add."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an earlier night's text of a user's item cites: candidate sources, the first first, and history items."""
+
+    sources: tuple[str, ...] = ()
+    item_ids: tuple[str, ...] = ()
+
+
+def in_order(proposed_by: Sequence[str], told: Told) -> list[str]:
+    """The sources that proposed an item, strongest first; first of all those that a text cites, where still strong."""
+    kept = [source for source in told.sources if source in proposed_by[:STRONGEST]]
+    return [*kept, *(source for source in proposed_by if source not in kept)]
 
 
 def personal_source(proposed_by: Sequence[str], item_based: Collection[str]) -> str | None:
@@ -22,10 +45,12 @@ def evidence(
     proposed_by: Sequence[Sequence[str]],
     sources: Mapping[str, ItemBasedSource],
     most: int,
+    told: Sequence[Collection[int]] = (),
 ) -> list[Evidence]:
     """For each recommended item the history items (most recent first in `history`) that speak most for it.
 
-    Only positive contributions count; ties go to the more recent item.
+    Only positive contributions count; ties go to the more recent item. `told` are for each item the places of those
+    that an earlier night cited, which stay while they add at least `STILL` of what the strongest add.
     """
     found: list[Evidence] = [[] for _ in items]
     by = [personal_source(names, sources) for names in proposed_by]
@@ -33,6 +58,12 @@ def evidence(
         places = np.array([place for place, source in enumerate(by) if source == name])
         parts = steady(sources[name].contributions(history, items[places]))
         for place, column in zip(places, parts.T, strict=True):
-            order = np.argsort(-column, kind="stable")[:most]
-            found[place] = [(int(history[row]), float(column[row])) for row in order if column[row] > 0]
+            order = np.argsort(-column, kind="stable")
+            order = order[column[order] > 0]
+            best = order[:most]
+            if told and 0 < len(told[place]) <= most:
+                before = order[np.isin(history[order], list(told[place]))]
+                if len(before) == len(told[place]) and column[before].sum() >= STILL * column[best].sum():
+                    best = before
+            found[place] = [(int(history[row]), float(column[row])) for row in best]
     return found

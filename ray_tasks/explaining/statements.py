@@ -41,7 +41,8 @@ class Statement:
 
     `kind`: `popular`, `chosen`, `new` or `whole` for what put it on the list; `shared`, `taste` or `praise` for what
     else speaks for it. `clause` says the same within a sentence, after the history items; empty where it cannot.
-    `item_ids` are history items that carry it; `weight` in [0, 1] is how much it tells, 1 for what put it there.
+    `item_ids` are history items that carry it; `weight` in [0, 1] is how much it tells, 1 for what put it there, and
+    `source` is the candidate source that it speaks for, if one.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Statement:
     clause: str
     item_ids: tuple[str, ...] = ()
     weight: float = 1.0
+    source: str | None = None
 
     def row(self) -> dict[str, Any]:
         """As the table keeps it."""
@@ -92,8 +94,9 @@ def statements(
     theme. `recent_count`: how often it was taken in the popularity window. `is_new`: the user has no history.
     """
     if is_new:
-        sentence = wording.popular(recent_count, popularity) if "popularity" in sources else wording.BEGIN
-        return [Statement("new", next((text for one, text in wording.NEW.items() if one in sources), sentence), "")]
+        source = next((one for one in (*wording.NEW, "popularity") if one in sources), None)
+        sentence = wording.popular(recent_count, popularity) if source == "popularity" else wording.BEGIN
+        return [Statement("new", wording.NEW.get(source or "", sentence), "", source=source)]
     names = shared_categories(item, list(cited.values()))
     tastes = {theme: like for theme, like in likes.items() if theme.lower() not in map(str.lower, names)}
     further = [*_shared(item, names, tuple(cited), usual), *_tastes(item, tastes, usual), *_praise(item)]
@@ -109,15 +112,16 @@ def _reasons(
     What is the user's own comes first, also where the other weighs more: "because of" is said where it weighs most.
     """
     asked = sources[:1] if cited else sources
-    said = [wording.everybody(source, recent_count, popularity) for source in asked if source in wording.EVERYBODY]
-    popular = [Statement("popular", *one) for one in said[:1]]
+    for_all = [one for one in asked if one in wording.EVERYBODY][:1]
+    popular = [Statement("popular", *wording.everybody(one, recent_count, popularity), source=one) for one in for_all]
     if not cited:
         is_new = sources[0] == "new_items"
-        return popular or [Statement("whole", wording.NEW_ITEM if is_new else wording.FITS, "")]
+        return popular or [Statement("whole", wording.NEW_ITEM if is_new else wording.FITS, "", source=sources[0])]
     titles = [quoted(one.title) for one in cited.values()]
     source = next((one for one in sources if one in PERSONAL), None)
     sentence = (wording.goes_with if popular else wording.because)(source, titles)
-    return [Statement("chosen", sentence, wording.clause_of(source, titles), tuple(cited)), *popular]
+    chosen = Statement("chosen", sentence, wording.clause_of(source, titles), tuple(cited), source=source)
+    return [chosen, *popular]
 
 
 def _shared(item: Item, names: Sequence[str], item_ids: tuple[str, ...], usual: Usual) -> list[Statement]:

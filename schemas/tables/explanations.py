@@ -39,6 +39,14 @@ EXPLANATIONS = Table(
             "History items that caused it, strongest first; empty where popularity did",
             pii=True,
         ),
+        Column(
+            "cited_sources",
+            pa.list_(pa.string()),
+            "Candidate sources that the statements speak for, what is said to have put it there first; the last of "
+            "them gave the contributions. A phrased text keeps to them on later nights while they are among the "
+            "strongest three",
+            nullable=True,
+        ),
         Column("source", pa.string(), "llm, or template where the model was not asked or its output was not accepted"),
         Column(
             "reason",

@@ -245,6 +245,7 @@ def user_rows() -> dict[str, list[dict]]:
                 "text": text,
                 "statements": [{"kind": "chosen", "text": text, "item_ids": ["i03"], "weight": 1.0}],
                 "evidence": [{"item_id": "i03", "contribution": 0.7}],
+                "cited_sources": ["ease"],
                 "source": "llm" if r == 0 else "template",
                 "reason": None if r == 0 else "later_place",
             }

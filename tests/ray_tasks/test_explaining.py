@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date
 
 import pyarrow as pa
@@ -150,7 +151,7 @@ def draft(number: int, rank: int = 1) -> Draft:
     item = Item(f"Film {number}")
     said = statements(["ease"], item, PATTON, {}, Usual({}, {}), 3, WEEK)
     row = {"user_id": f"u{number}", "rank": rank, "item_id": str(number), "arm": "default"}
-    return Draft(row, item, PATTON, (2.0, 1.0), tuple(said))
+    return Draft(row, item, PATTON, (2.0, 1.0), tuple(said), ("ease",))
 
 
 @pytest.fixture
@@ -220,7 +221,7 @@ def test_what_the_checks_refused_is_not_asked_again_but_what_had_no_answer_is(au
 
 def test_rows_say_who_wrote_them_and_why_it_was_not_the_model(author, tmp_path):
     drafts = [draft(1), draft(2), draft(3, rank=2)]
-    plain = Draft({**draft(1).row, "arm": "x/plain"}, draft(1).item, PATTON, (2.0, 1.0), draft(1).statements)
+    plain = replace(draft(1), row={**draft(1).row, "arm": "x/plain"})
     found = asked(author, drafts[:1], {}, 10**6, tmp_path)
     arms = {"default": Explanations(places=1), "x/plain": Explanations(style="template")}
     rows = Texts(author, found.phrased).rows([*drafts, plain], arms).to_pylist()
@@ -292,6 +293,7 @@ def test_the_independent_checker_agrees_with_texts_of_the_closed_form(lead, sour
 def test_no_answer_takes_less_than_what_is_reckoned_with_at_least(author, tmp_path):
     item, cited = Item("X"), {"1": Item("Y")}
     said = statements(["profiles"], item, cited, {}, Usual({}, {}), 3, WEEK)
-    found = asked(author, [Draft(draft(1).row, item, cited, (1.0,), tuple(said))], {}, 10**6, tmp_path).counters
+    short = Draft(draft(1).row, item, cited, (1.0,), tuple(said), ("profiles",))
+    found = asked(author, [short], {}, 10**6, tmp_path).counters
     assert found["written"] == 1
     assert found["prompt_tokens"] + found["output_tokens"] >= asking.LEAST

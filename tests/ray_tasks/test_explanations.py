@@ -1,5 +1,6 @@
 """Explanations: evidence from the user's own history, and sentences in which titles stay quoted data."""
 
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from small_log import N_ITEMS, TUNED, Event, events, item_id, log_of, random_vec
 from ray_tasks import explanations
 from ray_tasks.explaining.blocks import Texts
 from ray_tasks.explaining.drafts import Explainer, items_of, likes_of
-from ray_tasks.explaining.evidence import evidence, personal_source
+from ray_tasks.explaining.evidence import STILL, STRONGEST, Told, evidence, in_order, personal_source
 from ray_tasks.explaining.statements import Item, Like, Usual, shared_categories, statements, text_of
 from ray_tasks.explaining.wording import PERSONAL, TITLE_LENGTH, Popularity, shortened
 from ray_tasks.explanations import tuned_parameters
@@ -242,6 +243,69 @@ def test_evidence_is_the_largest_positive_contributions_of_the_source_that_propo
         for item, pieces in enumerate(found):
             positive = [(-parts[row, item], row) for row in range(len(history)) if parts[row, item] > 0]
             assert pieces == [(history[row], -amount) for amount, row in sorted(positive)]
+
+
+def told_by(rows):
+    """What explanations cite, as the next night knows it."""
+    return {
+        (row["user_id"], row["item_id"]): Told(
+            tuple(row["cited_sources"]), tuple(piece["item_id"] for piece in row["evidence"])
+        )
+        for row in rows
+    }
+
+
+@settings(deadline=None, max_examples=40)
+@given(events(), st.data())
+def test_what_an_earlier_night_cited_stays_while_it_is_nearly_as_strong_and_nothing_else_does(drawn, data):
+    explainer, recommended, _, _ = night(drawn)
+    fresh = explained(explainer, recommended).to_pylist()
+    anything = st.builds(
+        Told,
+        st.lists(st.sampled_from(SOURCES), max_size=2, unique=True).map(tuple),
+        st.lists(st.integers(0, N_ITEMS + 1).map(item_id), max_size=2, unique=True).map(tuple),
+    )
+    told = {key: data.draw(anything) for key in told_by(fresh)}
+    kept = explained(replace(explainer, told=told), recommended).to_pylist()
+    for row, said, new in zip(recommended.to_pylist(), kept, fresh, strict=True):
+        before = told[row["user_id"], row["item_id"]]
+        assert set(said["cited_sources"]) <= set(row["sources"])
+        amounts = [piece["contribution"] for piece in said["evidence"]]
+        assert amounts == sorted(amounts, reverse=True)
+        assert all(amount > 0 for amount in amounts)
+        if not set(before.sources) & set(row["sources"][:STRONGEST]):
+            assert said["cited_sources"] == new["cited_sources"]
+            best = sum(piece["contribution"] for piece in new["evidence"])
+            assert sum(amounts) >= STILL * best * 0.999
+            if {piece["item_id"] for piece in said["evidence"]} != set(before.item_ids):
+                assert said == new
+    # What is published tonight is what a rerun, and a night on which nothing changed, publishes again.
+    assert explained(replace(explainer, told=told_by(kept)), recommended).to_pylist() == kept
+
+
+def test_a_cited_source_leads_until_three_others_are_stronger():
+    told = Told(("trending", "text"))
+    assert in_order(["ease", "text", "trending", "als"], told) == ["trending", "text", "ease", "als"]
+    assert in_order(["ease", "text", "als", "trending"], told) == ["text", "ease", "als", "trending"]
+    assert in_order(["ease", "als"], told) == ["ease", "als"]
+
+
+def test_cited_items_stay_until_others_add_much_more():
+    class Amounts:
+        def contributions(self, history, items):
+            return np.array([[0.5, 0.9, 1.0, -1.0]], dtype=np.float32).T
+
+    def cited(*told, most=1):
+        (found,) = evidence(np.arange(4), np.array([9]), [["ease"]], {"ease": Amounts()}, most, [told])
+        return [place for place, _ in found]
+
+    assert cited() == [2]
+    assert cited(1) == [1]
+    assert cited(0) == [2]
+    assert cited(0, 1, most=2) == [2, 1]
+    assert cited(0, 2, most=2) == [2, 1]  # adds 1.5 of 1.9, less than four fifths
+    assert cited(1, 2) == [2]
+    assert cited(3, 1, most=2) == [2, 1]
 
 
 def test_contributions_of_all_evidence_add_up_to_a_sum_source_s_score():
