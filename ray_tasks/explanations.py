@@ -86,12 +86,14 @@ def prepare(task: Task, view: Window, arms: Iterable[str]) -> Explainer:
     until = datetime.fromtimestamp(view.log.end / 1e6, UTC).date()
     documents = task.read("item_documents").read(["item_id", "title", "categories"])
     items = items_of(documents, task.read("item_profiles").read(["item_id", "themes", "aspects"]))
+    taken = counts(view.log, days).astype(np.int64)
+    without = view.log.where(np.zeros(len(view.log.item), dtype=bool))  # workers need its ids alone
     return Explainer(
-        view,
+        replace(view, log=without),
         cast("Mapping[str, ItemBasedSource]", personal),
         items,
         Usual.of(items),
-        counts(view.log, days).astype(np.int64),
+        taken,
         Popularity(days, until),
         settings_of_arms(task.config, arms),
     )
