@@ -43,6 +43,8 @@ EXPERIMENT = Experiment(
     minimum_effect=0.05,
 )
 BIAS = 0.01
+TOLD_EVERY = 20
+"""Experiments between two messages on how far it is."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,13 @@ def simulate(users: int, effect: float, rng: np.random.Generator) -> Crowd:
 
 def repeat(users: int, effect: float, times: int, rng: np.random.Generator) -> list[tuple[list[Row], Evidence]]:
     """Readouts of the last night: a decision of any night is still in them, and its bounds are those of that night."""
-    return [
-        (judge(EXPERIMENT, found), found) for _ in range(times) if (found := simulate(users, effect, rng).evidence())
-    ]
+    told = []
+    for number in range(times):
+        found = simulate(users, effect, rng).evidence()
+        told.append((judge(EXPERIMENT, found), found))
+        if (number + 1) % TOLD_EVERY == 0:
+            print(f"effect {effect:.0%}: {number + 1} of {times} experiments", flush=True)
+    return told
 
 
 def interval(hits: list[bool]) -> list[float]:

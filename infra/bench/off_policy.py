@@ -18,6 +18,8 @@ from jobs.experiments.off_policy import Estimate, Shown, estimates, shuffled_pro
 from measurement import written
 
 NAMES = ("ips", "snips", "dr")
+TOLD_EVERY = 20
+"""Repetitions between two messages on how far it is."""
 
 
 def main() -> None:
@@ -29,10 +31,11 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="of the lists that are shuffled (default 0.1)")
     parser.add_argument("--seed", type=int, default=20_241)
     arguments = parser.parse_args()
-    runs = [
-        repetition(arguments.users, arguments.nights, arguments.share, arguments.seed + number)
-        for number in range(arguments.repetitions)
-    ]
+    runs = []
+    for number in range(arguments.repetitions):
+        runs.append(repetition(arguments.users, arguments.nights, arguments.share, arguments.seed + number))
+        if (number + 1) % TOLD_EVERY == 0:
+            print(f"{number + 1} of {arguments.repetitions} repetitions", flush=True)
     truth = np.array([true for true, _ in runs])
     found: dict[str, dict[str, object]] = {}
     for name in NAMES:
