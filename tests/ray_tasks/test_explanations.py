@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from ray_tasks.explaining.drafts import Explainer, items_of, likes_of
 from ray_tasks.explaining.evidence import STILL, STRONGEST, Told, evidence, in_order, personal_source
 from ray_tasks.explaining.statements import Item, Like, Usual, shared_categories, statements, text_of
 from ray_tasks.explaining.wording import PERSONAL, TITLE_LENGTH, Popularity, shortened
-from ray_tasks.explanations import tuned_parameters
+from ray_tasks.explanations import told_before, tuned_parameters
 from ray_tasks.interactions.rows import steady
 from ray_tasks.interactions.windows import window
 from ray_tasks.ranker.features import Lists, fusion
@@ -281,6 +282,19 @@ def test_what_an_earlier_night_cited_stays_while_it_is_nearly_as_strong_and_noth
                 assert said == new
     # What is published tonight is what a rerun, and a night on which nothing changed, publishes again.
     assert explained(replace(explainer, told=told_by(kept)), recommended).to_pylist() == kept
+
+
+def test_the_next_night_knows_what_phrased_texts_cite_also_where_an_older_night_noted_no_sources():
+    common = {"evidence": [{"item_id": "i2", "contribution": 1.0}], "cited_sources": ["ease"]}
+    rows = [
+        {**common, "user_id": "a", "item_id": "i1", "generation_key": "k"},
+        {**common, "user_id": "a", "item_id": "i3", "generation_key": None},
+        {**common, "user_id": "b", "item_id": "i1", "generation_key": "k", "cited_sources": None},
+    ]
+    table = pa.Table.from_pylist(rows, schema=EXPLANATIONS.schema)
+    task = SimpleNamespace(previous=lambda name: SimpleNamespace(dataset=lambda: ds.dataset(table)))
+    assert told_before(task) == {("a", "i1"): Told(("ease",), ("i2",)), ("b", "i1"): Told((), ("i2",))}
+    assert told_before(SimpleNamespace(previous=lambda name: None)) == {}
 
 
 def test_a_cited_source_leads_until_three_others_are_stronger():
