@@ -15,7 +15,7 @@ from ray_tasks.retrieval.source import ItemBasedSource
 Evidence = list[tuple[int, float]]
 """Catalogue positions of history items with their contributions, strongest first."""
 STRONGEST = 3
-"""Sources among which one that an earlier night cited must still be."""
+"""Sources among which the first that an earlier night cited must still be."""
 STILL = 0.8
 """Least share of what the strongest history items add that those which an earlier night cited must still add."""
 
@@ -29,8 +29,12 @@ class Told:
 
 
 def in_order(proposed_by: Sequence[str], told: Told) -> list[str]:
-    """The sources that proposed an item, strongest first; first of all those that a text cites, where still strong."""
-    kept = [source for source in told.sources if source in proposed_by[:STRONGEST]]
+    """The sources that proposed an item, strongest first; before all others those that a text cites.
+
+    That holds while the first of them is still strong. Of those behind it, a text does not say that they are.
+    """
+    stands = any(source in proposed_by[:STRONGEST] for source in told.sources[:1])
+    kept = [source for source in told.sources if stands and source in proposed_by]
     return [*kept, *(source for source in proposed_by if source not in kept)]
 
 

@@ -43,7 +43,7 @@ EXPLANATIONS = Table(
             "cited_sources",
             pa.list_(pa.string()),
             "Candidate sources that the statements speak for, what is said to have put it there first; the last of "
-            "them gave the contributions. A phrased text keeps to them on later nights while they are among the "
+            "them gave the contributions. A phrased text keeps to them on later nights while the first is among the "
             "strongest three",
             nullable=True,
         ),
