@@ -1,8 +1,10 @@
 """Stage, audit, publish: what a consumer may rely on."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,9 +15,10 @@ from schemas.contracts import audit as audit_rows
 from schemas.errors import AuditFailed, LakeError, PublishConflict, SchemaMismatch
 from schemas.lake import Lake, Stage, staged_dataset
 from schemas.storage import resolve
+from schemas.table import Column
 from schemas.tables import TABLES
 
-NIGHT = date(2026, 11, 22)
+NIGHT, TOMORROW = date(2026, 11, 22), date(2026, 11, 23)
 
 
 def rows(*ids: str, split: str = "train") -> pa.Table:
@@ -77,6 +80,19 @@ def test_an_old_version_stays_readable_after_a_rerun(lake):
     first = publish(lake, rows("a"), "first")
     publish(lake, rows("b"), "second")
     assert ids(lake, version=first.version) == ["a"]
+
+
+def test_a_table_that_gets_a_column_keeps_its_nights_and_tells_the_column_from_then_on(lake):
+    new = replace(TABLES["splits"], columns=(*TABLES["splits"].columns, Column("since", pa.int64(), "", nullable=True)))
+    publish(lake, rows("a"), "first")
+    with patch.dict(TABLES, {"splits": new}):
+        table = rows("b")
+        publish(lake, table.set_column(table.num_columns - 1, "since", pa.array([7])), "second", TOMORROW)
+        assert ids(lake) == ["a"]
+        assert lake.snapshot("splits", NIGHT).read()["since"].to_pylist() == [None]
+        assert lake.snapshot("splits", TOMORROW).read()["since"].to_pylist() == [7]
+        found = lake.open("splits").to_pyarrow_table().sort_by("item_id")  # as any other reader of Delta sees it
+        assert found["since"].to_pylist() == [None, 7]
 
 
 def test_a_failed_audit_publishes_nothing_and_says_what_and_where(lake):
