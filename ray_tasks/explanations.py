@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -55,9 +55,10 @@ def main() -> None:
         view = window(events, "serving", served_users(task, events))
         explained, tastes, refused = (task.stage(name) for name in PUBLISHED)
         with ray_session():
-            explainer = prepare(task, view, pc.unique(recommended.read(["arm"])["arm"]).to_pylist())
-            explainer = replace(explainer, told=told_before(task))
-            known = phrased_before(task)
+            before = phrased_before(task)
+            known = {row["generation_key"]: Phrased.of_row(row) for row in before}
+            arms = pc.unique(recommended.read(["arm"])["arm"]).to_pylist()
+            explainer = replace(prepare(task, view, arms), told=told_in(before))
             author = author_of(task.config, explainer.settings, known)
             asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
             texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
@@ -124,29 +125,20 @@ def phrase(
     return replace(asking, finished=asking.finished and len(drafts) < most)
 
 
-def phrased_before(task: Task) -> dict[str, Phrased]:
-    """By generation key, what the newest published rows say of what the model was asked."""
+def phrased_before(task: Task) -> list[dict[str, Any]]:
+    """The newest published rows of what the model was asked."""
     snapshot = task.previous("explanations")
     if snapshot is None:
-        return {}
-    names = ["text", "source", "reason", "generation_key", "generated_on", "prompt_tokens", "output_tokens"]
-    rows = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
-    return {row["generation_key"]: Phrased.of_row(row) for row in rows}
+        return []
+    text = ["text", "source", "reason", "generation_key", "generated_on", "prompt_tokens", "output_tokens"]
+    names = ["user_id", "item_id", "cited_sources", "evidence", *text]
+    found: list[dict[str, Any]] = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
+    return found
 
 
-def told_before(task: Task) -> dict[tuple[str, str], Told]:
-    """By user and item, what the newest published texts of the model cite; nothing where a night did not note it."""
-    snapshot = task.previous("explanations")
-    if snapshot is None:
-        return {}
-    names = ["user_id", "item_id", "cited_sources", "evidence"]
-    rows = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
-    return {
-        (row["user_id"], row["item_id"]): Told(
-            tuple(row["cited_sources"] or ()), tuple(one["item_id"] for one in row["evidence"])
-        )
-        for row in rows
-    }
+def told_in(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Told]:
+    """By user and item, what rows of `explanations` cite."""
+    return {(row["user_id"], row["item_id"]): Told.of_row(row) for row in rows}
 
 
 def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot, most: int) -> list[Draft]:

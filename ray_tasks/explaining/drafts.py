@@ -75,20 +75,14 @@ class Explainer:
         settings = self.settings[rows[0]["arm"]]
         told = [self.told.get((user_id, row["item_id"]), Told()) for row in rows]
         proposed_by = [in_order(row["sources"], one) for row, one in zip(rows, told, strict=True)]
-        before = [self._places(one.item_ids) for one in told]
+        own_places = dict(zip(ids[history].tolist(), history.tolist(), strict=True))
+        before = [[own_places.get(item_id, -1) for item_id in one.item_ids] for one in told]
         found = evidence(history, items, proposed_by, sources, settings.max_evidence, before)
         own, is_new = likes.get(user_id, {}), not len(history)
         return [
             self._draft(row, names, int(item), because, own, is_new, settings.max_statements)
             for row, names, item, because in zip(rows, proposed_by, items, found, strict=True)
         ]
-
-    def _places(self, item_ids: Sequence[str]) -> list[int]:
-        """Places of items in the catalogue; none at all where one of them has left it."""
-        ids = self.view.log.item_ids
-        places = [int(np.searchsorted(ids, one)) for one in item_ids]
-        found = [place for place, one in zip(places, item_ids, strict=True) if place < len(ids) and ids[place] == one]
-        return found if len(found) == len(places) else []
 
     def _draft(
         self,

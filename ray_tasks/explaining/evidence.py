@@ -6,6 +6,7 @@ told of the same item stays while it is nearly as strong as what is strongest no
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +28,20 @@ class Told:
     sources: tuple[str, ...] = ()
     item_ids: tuple[str, ...] = ()
 
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "Told":
+        """From a row of `explanations`; no sources where an older version did not note them."""
+        return cls(tuple(row["cited_sources"] or ()), tuple(one["item_id"] for one in row["evidence"]))
+
 
 def in_order(proposed_by: Sequence[str], told: Told) -> list[str]:
     """The sources that proposed an item, strongest first; before all others those that a text cites.
 
     That holds while the first of them is still strong. Of those behind it, a text does not say that they are.
     """
-    stands = any(source in proposed_by[:STRONGEST] for source in told.sources[:1])
-    kept = [source for source in told.sources if stands and source in proposed_by]
+    if not told.sources or told.sources[0] not in proposed_by[:STRONGEST]:
+        return list(proposed_by)
+    kept = [source for source in told.sources if source in proposed_by]
     return [*kept, *(source for source in proposed_by if source not in kept)]
 
 
@@ -54,7 +61,8 @@ def evidence(
     """For each recommended item the history items (most recent first in `history`) that speak most for it.
 
     Only positive contributions count; ties go to the more recent item. `told` are for each item the places of those
-    that an earlier night cited, which stay while they add at least `STILL` of what the strongest add.
+    that an earlier night cited, -1 for one that has left the history; they stay while all of them are there and add at
+    least `STILL` of what the strongest add.
     """
     found: list[Evidence] = [[] for _ in items]
     by = [personal_source(names, sources) for names in proposed_by]

@@ -18,7 +18,7 @@ from ray_tasks.explaining.drafts import Explainer, items_of, likes_of
 from ray_tasks.explaining.evidence import STILL, STRONGEST, Told, evidence, in_order, personal_source
 from ray_tasks.explaining.statements import Item, Like, Usual, shared_categories, statements, text_of
 from ray_tasks.explaining.wording import PERSONAL, TITLE_LENGTH, Popularity, shortened
-from ray_tasks.explanations import told_before, tuned_parameters
+from ray_tasks.explanations import phrased_before, told_in, tuned_parameters
 from ray_tasks.interactions.rows import steady
 from ray_tasks.interactions.windows import window
 from ray_tasks.ranker.features import Lists, fusion
@@ -246,16 +246,6 @@ def test_evidence_is_the_largest_positive_contributions_of_the_source_that_propo
             assert pieces == [(history[row], -amount) for amount, row in sorted(positive)]
 
 
-def told_by(rows):
-    """What explanations cite, as the next night knows it."""
-    return {
-        (row["user_id"], row["item_id"]): Told(
-            tuple(row["cited_sources"]), tuple(piece["item_id"] for piece in row["evidence"])
-        )
-        for row in rows
-    }
-
-
 @settings(deadline=None, max_examples=40)
 @given(events(), st.data())
 def test_what_an_earlier_night_cited_stays_while_it_is_nearly_as_strong_and_nothing_else_does(drawn, data):
@@ -266,7 +256,7 @@ def test_what_an_earlier_night_cited_stays_while_it_is_nearly_as_strong_and_noth
         st.lists(st.sampled_from(SOURCES), max_size=2, unique=True).map(tuple),
         st.lists(st.integers(0, N_ITEMS + 1).map(item_id), max_size=2, unique=True).map(tuple),
     )
-    told = {key: data.draw(anything) for key in told_by(fresh)}
+    told = {key: data.draw(anything) for key in told_in(fresh)}
     kept = explained(replace(explainer, told=told), recommended).to_pylist()
     for row, said, new in zip(recommended.to_pylist(), kept, fresh, strict=True):
         before = told[row["user_id"], row["item_id"]]
@@ -281,7 +271,7 @@ def test_what_an_earlier_night_cited_stays_while_it_is_nearly_as_strong_and_noth
             if {piece["item_id"] for piece in said["evidence"]} != set(before.item_ids):
                 assert said == new
     # What is published tonight is what a rerun, and a night on which nothing changed, publishes again.
-    assert explained(replace(explainer, told=told_by(kept)), recommended).to_pylist() == kept
+    assert explained(replace(explainer, told=told_in(kept)), recommended).to_pylist() == kept
 
 
 def test_the_next_night_knows_what_phrased_texts_cite_also_where_an_older_night_noted_no_sources():
@@ -293,8 +283,8 @@ def test_the_next_night_knows_what_phrased_texts_cite_also_where_an_older_night_
     ]
     table = pa.Table.from_pylist(rows, schema=EXPLANATIONS.schema)
     task = SimpleNamespace(previous=lambda name: SimpleNamespace(dataset=lambda: ds.dataset(table)))
-    assert told_before(task) == {("a", "i1"): Told(("ease",), ("i2",)), ("b", "i1"): Told((), ("i2",))}
-    assert told_before(SimpleNamespace(previous=lambda name: None)) == {}
+    assert told_in(phrased_before(task)) == {("a", "i1"): Told(("ease",), ("i2",)), ("b", "i1"): Told((), ("i2",))}
+    assert told_in(phrased_before(SimpleNamespace(previous=lambda name: None))) == {}
 
 
 def test_cited_sources_lead_until_three_others_are_stronger_than_the_first():
