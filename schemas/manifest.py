@@ -85,24 +85,26 @@ def newest_manifest(lake: Lake, until: date) -> Manifest | None:
 def publish_night(config_uri: str) -> dict[str, Any]:
     """Append the night's row to `runs`, naming every table's version that this run's tasks published.
 
-    Nothing is appended when the newest row already names the same content of every table: its versions hold
-    it as well. Returns what was published: `rows`, `version`, `changed`, `content_hash` of table `runs`.
+    Nothing is appended when the newest row tells of the same configuration, the same code and the same content of every
+    table: its versions hold it as well. Where others have made the same content, their run has a row of its own, so
+    that later runs compare themselves with it. Returns what was published: `rows`, `version`, `changed`,
+    `content_hash` of table `runs`.
     Raises LakeError naming the tables and tasks that are missing or failed.
     """
     with night_task(TASK, config_uri) as task:
         tables = _tables_of_run(task)
         earlier = _rows(task.lake, task.config.night)
-        if earlier and _content(earlier[-1]["tables"]) == _content(tables):
+        row = {
+            "run_id": task.config.run_id,
+            "config_hash": task.config.config_hash,
+            "code_version": code_version(),
+            "tables": tables,
+        }
+        if earlier and _told(earlier[-1]) == _told(row):
             _leave_as_it_is(task, earlier)
         else:
             # The stage comes before the rows it repeats: a row that another publisher adds in between is a conflict.
             stage = task.stage(RUNS.name)
-            row = {
-                "run_id": task.config.run_id,
-                "config_hash": task.config.config_hash,
-                "code_version": code_version(),
-                "tables": tables,
-            }
             rows = [*_rows(task.lake, task.config.night), _numbered(task.lake, row)]
             write_rows(stage, pa.Table.from_pylist(rows, schema=RUNS.schema))
             task.publish(stage)
@@ -158,8 +160,10 @@ def _leave_as_it_is(task: Task, earlier: list[dict[str, Any]]) -> None:
     log.info("unchanged: row %s already names the same content of every table", earlier[-1]["sequence"])
 
 
-def _content(tables: list[dict[str, Any]]) -> dict[str, tuple[int, str]]:
-    return {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in tables}
+def _told(row: Mapping[str, Any]) -> tuple[str, str, dict[str, tuple[int, str]]]:
+    """What a row tells beside its run, its versions and when it was published."""
+    content = {entry["table"]: (entry["rows"], entry["content_hash"]) for entry in row["tables"]}
+    return row["config_hash"], row["code_version"], content
 
 
 def _rows(lake: Lake, run_date: date) -> list[dict[str, Any]]:

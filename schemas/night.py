@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from schemas.code_digest import code_digest
 from schemas.config import RunConfig
 from schemas.content_hash import undated
 from schemas.errors import LakeError
@@ -168,11 +169,12 @@ def _record_uri(config: RunConfig, name: str) -> str:
 
 
 def code_version() -> str:
-    """Version of the installed code."""
+    """Version of the installed code, and the beginning of its source's digest: two checkouts of one version differ."""
     try:
-        return version("nightrec")
+        released = version("nightrec")
     except PackageNotFoundError:
-        return "unknown"
+        released = "unknown"
+    return f"{released}+{code_digest()[:12]}"
 
 
 def task_arguments(description: str, argv: list[str] | None = None) -> str:

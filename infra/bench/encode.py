@@ -4,7 +4,8 @@ Titles are the short texts, documents the long ones, of any data set that `make 
 the same texts in the same process, by turns whose order changes; ratios are within a turn, medians over the turns.
 `peak_fraction` is the share of this machine's product of matrices in the packed encoder's numbers that its useful
 operations reach: those that the texts' own tokens need, without padding. `float32` tells the same of the encoder in
-float32, where it multiplies in bfloat16 here.
+float32, where it multiplies in bfloat16 here. Both sides have the allocator's settings of the night's workers: without
+them, what one side frees between its turns is zeroed again by the system for the other.
 
 Then the same encoder runs a long job of many texts, once as a bare loop on all cores and once as the night runs it, in
 Ray actors: `ray_efficiency` is the ratio of their texts a second, Ray's start and the loading of models included.
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from ray_tasks.benchmark.data import load
 from ray_tasks.embeddings import encode
 from ray_tasks.encoder import precision_of
 from ray_tasks.packed_bert import PackedBert
-from ray_tasks.ray_session import ray_session
+from ray_tasks.ray_session import ALLOCATOR, ray_session
 from schemas.generation_config import Encoder
 
 HOME = Path(__file__).resolve().parents[2]
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--job-seconds", type=float, default=300, help="length of the job (default 300); 0: none")
     parser.add_argument("--seed", type=int, default=20_241)
     arguments = parser.parse_args()
+    with_allocator()
     data = load(arguments.data)
     chance = np.random.default_rng(arguments.seed)
     texts = {
@@ -79,6 +82,12 @@ def main() -> None:
     }
     written(HOME, "encode", figures)
     print(json.dumps(summary, indent=2))
+
+
+def with_allocator() -> None:
+    """Start this process anew with the workers' allocator, which reads its settings once."""
+    if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **ALLOCATOR})  # noqa: S606 - itself, as it was started
 
 
 def summed_up(told: dict[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,7 @@ class Rows:
     @classmethod
     def of(cls, row: "NDArray[np.integer[Any]]", items: "NDArray[np.integer[Any]]", n_rows: int) -> "Rows":
         """From parallel arrays that are already sorted by row."""
-        lengths = np.bincount(row, minlength=n_rows)
-        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), np.asarray(items, dtype=np.int64))
+        return cls(ends(np.bincount(row, minlength=n_rows)), np.asarray(items, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -58,10 +57,10 @@ class Rows:
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self
         lengths = self.lengths[rows]
-        starts = np.repeat(self.offsets[:-1][rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        starts += np.arange(offsets[-1])
-        return Rows(offsets, self.items[starts] if len(rows) else self.items[:0])
+        offsets = ends(lengths)
+        chosen = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        chosen += np.arange(offsets[-1])
+        return Rows(offsets, self.items[chosen])
 
     def at(self, rows: Ints) -> "Rows":
         """The given rows, in the given order; an empty one in the place of -1."""
@@ -71,6 +70,11 @@ class Rows:
         """Sparse (rows, items) weights that halve every `half_life` positions; 0 weighs all alike."""
         weights = decay(self.position_of, half_life).astype(np.float32)
         return csr_matrix((weights, self.items, self.offsets), shape=(len(self), n_items))
+
+
+def ends(lengths: Ints) -> Ints:
+    """Where rows of such lengths end, one after the other, after a 0: the offsets of `Rows`."""
+    return np.append(0, np.cumsum(lengths, dtype=np.int64))
 
 
 def places(wanted: NDArray[np.object_], ids: NDArray[np.object_]) -> Ints:

@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ray_tasks.interactions.rows import Ints, Rows, places
+from ray_tasks.interactions.rows import Ints, Rows, ends, places
 from ray_tasks.interactions.stated import Stated
 from schemas.errors import LakeError
 from schemas.night import Task
@@ -74,7 +74,7 @@ class Log:
             found, taken = _latest_first(*block)
             lengths += np.bincount(found, minlength=len(lengths))
             items.append(taken)
-        return Rows(np.append(0, np.cumsum(lengths)), np.concatenate(items, dtype=np.int64))
+        return Rows(ends(lengths), np.concatenate(items, dtype=np.int64))
 
     def pairs(self) -> "csr_matrix[np.float32]":
         """Sparse (users, items) of ones."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ray_tasks.interactions.rows import Ints, Rows, Scores, decay, plain_product, steady
+from ray_tasks.interactions.rows import Ints, Rows, Scores, ends, plain_product, steady
 from ray_tasks.retrieval.collaborative import collaborative_vectors, unit
 from ray_tasks.retrieval.text_similarity import Vectors
 from ray_tasks.retrieval.training import Negatives, Schedule, reproducible, sampled_softmax, train
@@ -151,11 +151,9 @@ class Pairs:
         """(rows, items) weights of what came before each of these places."""
         end = self.histories.offsets[self.histories.row_of[rows] + 1]
         lengths = np.minimum(end, rows + 1 + self.settings.longest) - rows - 1
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        position = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        items = self.histories.items[position + np.repeat(rows + 1, lengths)]
-        weights = decay(position, self.half_life).astype(np.float32)
-        return csr_matrix((weights, items, offsets), shape=(len(rows), n_items))
+        offsets = ends(lengths)
+        chosen = np.repeat(rows + 1 - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Rows(offsets, self.histories.items[chosen]).weighted(n_items, self.half_life)
 
     def batches(self, rows: Ints, chance: np.random.Generator) -> Iterator[Ints]:
         """All rows in random order."""

@@ -12,7 +12,7 @@ RUNS = Table(
         Column("sequence", pa.int64(), "Grows with each row of the table"),
         Column("published_at", TIMESTAMP, "When"),
         Column("config_hash", pa.string(), "SHA-256 of the configuration"),
-        Column("code_version", pa.string(), "Version of the code"),
+        Column("code_version", pa.string(), "Version of the code, and a digest of its source"),
         Column(
             "tables",
             pa.list_(

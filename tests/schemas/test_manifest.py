@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas import manifest as manifest_module
+from schemas import night as night_module
 from schemas.config import freeze
 from schemas.errors import LakeError, PublishConflict
 from schemas.lake import Published
@@ -26,12 +27,12 @@ def lake(tmp_path, monkeypatch) -> str:
     return str(tmp_path / "nightrec_lake")
 
 
-def frozen(run_id: str, night: date = NIGHT) -> str:
+def frozen(run_id: str, night: date = NIGHT, **changes) -> str:
     source = {"format": "csv", "path": "x.csv"}
     interactions = {**source, "columns": {"user_id": "u", "item_id": "i", "timestamp": "t"}}
     items = {**source, "columns": {"item_id": "i", "title": "t"}}
     document = {"source": {"name": "toy", "interactions": interactions, "items": items}}
-    return save_config(freeze(document, run_id=run_id, run_date=night))
+    return save_config(freeze(document, run_id=run_id, run_date=night, **changes))
 
 
 def run_tasks(config_uri: str, *ids: str, without: str = "") -> Published:
@@ -99,6 +100,19 @@ def test_a_rerun_with_the_same_content_appends_nothing(lake):
     published = publish_night(config_uri)
     assert (published["changed"], published["rows"]) == (False, 1)
     assert read_manifest(lake, NIGHT).run_id == "first"
+
+
+@pytest.mark.parametrize("changed", ["code", "configuration"])
+def test_the_same_content_by_other_code_or_another_configuration_is_one_more_row(lake, monkeypatch, changed):
+    items = run("first", "a")
+    if changed == "code":
+        monkeypatch.setattr(night_module, "code_digest", lambda: "mended")
+    config_uri = frozen("second", **({"seed": 7} if changed == "configuration" else {}))
+    for _ in range(2):
+        run_tasks(config_uri, "a")
+        publish_night(config_uri)
+    found = read_manifest(lake, NIGHT)
+    assert (found.run_id, found.sequence, found.versions["items"]) == ("second", 2, items.version)
 
 
 def test_the_same_content_at_a_later_version_of_the_table_appends_nothing(lake):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import manifest, repeat
+from schemas import night as night_module
 from schemas.config import freeze
 from schemas.lake import Lake
 from schemas.night import load_config, night_task, save_config, task_records
@@ -105,6 +106,16 @@ def test_changed_code_repeats_nothing(nights, monkeypatch):
     monkeypatch.setattr(repeat, "code_digest", lambda: "mended")
     nights.run(1)
     assert nights.computed == 2
+
+
+def test_after_an_upgrade_a_rerun_computes_once_and_is_repeated_by_the_next(nights, monkeypatch):
+    nights.run(0)
+    for module in (repeat, night_module):
+        monkeypatch.setattr(module, "code_digest", lambda: "mended")
+    nights.run(0, name="-upgraded")
+    record, _ = nights.run(0, name="-again")
+    assert nights.computed == 2
+    assert record["counters"]["repeats"] == "2026-11-22"
 
 
 def test_a_night_that_was_not_published_is_not_repeated(nights):
