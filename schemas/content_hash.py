@@ -6,6 +6,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from schemas.batches import in_batches
+
 MOMENT = "as_of"
 """The column that says for which night a row was built: another one every night, whatever the rest of the row."""
 Hashes = NDArray[np.uint64]
@@ -20,18 +22,12 @@ def content_hash(dataset: ds.Dataset) -> str:
     column `as_of` has that column's hash behind an @: what stands before it is equal on two nights whose rows are.
     """
     rows, total, moments = 0, 0, 0
-    for batch in dataset.to_batches(**read_ahead(dataset.schema)):
+    for batch in in_batches(dataset):
         rows += batch.num_rows
         total += _sum_of_hashes(batch, [name for name in sorted(batch.schema.names) if name != MOMENT])
         moments += _sum_of_hashes(batch, [MOMENT]) if MOMENT in batch.schema.names else 0
     digest = f"{rows:x}-{total % 2**64:016x}"
     return f"{digest}@{moments % 2**64:016x}" if MOMENT in dataset.schema.names else digest
-
-
-def read_ahead(schema: pa.Schema) -> dict[str, int]:
-    """Arguments of a scan that looks at every row once: few rows at a time where one may be a whole history."""
-    is_nested = any(pa.types.is_nested(kind) for kind in schema.types)
-    return {"batch_size": 4_096 if is_nested else 65_536, "batch_readahead": 1, "fragment_readahead": 1}
 
 
 def undated(digest: str) -> str:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from schemas.content_hash import read_ahead
+from schemas.batches import in_batches
 from schemas.table import Expect, Table
 
 PART_ROWS = 250_000
@@ -70,13 +70,13 @@ def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[st
 def _parts(table: Table, rows: ds.Dataset, part_rows: int) -> Iterator[pd.DataFrame]:
     """The rows in frames of at most `part_rows`, as large as the files allow."""
     held: list[pa.RecordBatch] = []
-    ahead = read_ahead(rows.schema)
-    ahead["batch_size"] = min(part_rows, ahead["batch_size"])
-    for batch in rows.to_batches(columns=_looked_at(table), **ahead):
-        if held and sum(map(len, held)) + len(batch) > part_rows:
-            yield pa.Table.from_batches(held).to_pandas()
-            held = []
-        held.append(batch)
+    for read in in_batches(rows):
+        looked_at = ds.dataset(pa.Table.from_batches([read])).to_table(columns=_looked_at(table), use_threads=False)
+        for batch in looked_at.to_batches(max_chunksize=part_rows):
+            if held and sum(map(len, held)) + len(batch) > part_rows:
+                yield pa.Table.from_batches(held).to_pandas()
+                held = []
+            held.append(batch)
     if any(map(len, held)):
         yield pa.Table.from_batches(held).to_pandas()
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from schemas.batches import in_batches
 from schemas.lake import Snapshot
 from schemas.tables import TABLES
 
@@ -33,10 +34,11 @@ class IdParts:
     def put(self, snapshot: Snapshot, columns: Sequence[str] | None = None, where: ds.Expression | None = None) -> None:
         """Spread a partition's rows over the parts, batch by batch."""
         dataset = snapshot.dataset()
-        scanner = dataset.scanner(columns=columns and list(columns), filter=where)
-        schema = self._schemas[snapshot.table] = scanner.projected_schema
+        schema = pa.schema([dataset.schema.field(name) for name in columns or dataset.schema.names])
+        self._schemas[snapshot.table] = schema
+        batches = in_batches(dataset, schema.names)
         ds.write_dataset(
-            self._numbered(scanner.to_batches()),
+            self._numbered(batches if where is None else (_fulfilling(batch, where) for batch in batches)),
             self._folder / snapshot.table,
             format=FORMAT,
             schema=schema.append(pa.field(PART, pa.int32())),
@@ -57,3 +59,8 @@ class IdParts:
             place = pc.index_in(batch[self._column], value_set=self._ids)
             numbered = batch.append_column(PART, pc.divide(place, self._size))
             yield numbered.filter(place.is_valid())
+
+
+def _fulfilling(batch: pa.RecordBatch, where: ds.Expression) -> pa.RecordBatch:
+    rows = pa.Table.from_batches([batch]).filter(where).combine_chunks()
+    return rows.to_batches()[0] if len(rows) else batch.slice(0, 0)

@@ -3,9 +3,9 @@
 Window `validation` knows train; `test` knows train and validation; `serving` knows everything before as_of.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from ray_tasks.interactions.rows import Ints, Rows, ends, places
 from ray_tasks.interactions.stated import Stated
+from schemas.batches import in_batches
 from schemas.errors import LakeError
 from schemas.night import Task
 
@@ -26,13 +27,6 @@ WINDOWS = {"validation": 1, "test": 2, "serving": 3}
 READ = ["user_id", "item_id", "timestamp", "rating", "split"]
 KINDS = (np.int32, np.int32, np.int64, np.int8, bool)
 """Kinds of a log's columns: user, item, time, split, relevant."""
-A_BATCH_AT_ONCE: dict[str, Any] = {
-    "batch_readahead": 1,
-    "fragment_readahead": 1,
-    "use_threads": False,
-    "fragment_scan_options": ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True),
-}
-"""How Arrow reads without holding whole row groups: .4 GB less for ten million events, and a little slower."""
 AT_ONCE = 10_000
 """Users whose events are sorted, or whose future is compared with their histories, at once."""
 DAY = 86_400_000_000
@@ -107,16 +101,14 @@ def encode(splits: ds.Dataset, items: pa.Table, before: datetime, min_rating: fl
     A target is relevant unless it is rated below `min_rating`. Ids become positions batch by batch: of a log of any
     size, only a batch is there in words. Raises LakeError when an event's item is not in `items`.
     """
-    early = pc.field("timestamp") < pa.scalar(before, splits.schema.field("timestamp").type)
-    batches = partial(splits.to_batches, filter=early, **A_BATCH_AT_ONCE)
     users, count = [], 0
-    for batch in batches(columns=["user_id"]):
+    for batch in _early(splits, ["user_id", "timestamp"], before):
         users.append(pc.unique(batch["user_id"]))
         count += len(batch)
     user_ids = pc.unique(pa.chunked_array(users, pa.string())).sort()
     item_ids = items["item_id"].combine_chunks().sort()
     columns, at = [np.empty(count, dtype=kind) for kind in KINDS], 0
-    for batch in batches(columns=READ):
+    for batch in _early(splits, READ, before):
         for column, part in zip(columns, _positions(batch, user_ids, item_ids, min_rating), strict=True):
             column[at : at + len(batch)] = part
         at += len(batch)
@@ -134,6 +126,12 @@ def read_log(task: Task) -> Log:
     """The night's log, from its `splits` and `items`."""
     splits, items = task.read("splits").dataset(), task.read("items").read(["item_id"])
     return encode(splits, items, task.config.as_of, task.config.evaluation.min_rating)
+
+
+def _early(splits: ds.Dataset, names: list[str], before: datetime) -> Iterator[pa.RecordBatch]:
+    """Events before a moment, batch by batch."""
+    moment = pa.scalar(before, splits.schema.field("timestamp").type)
+    return (batch.filter(pc.less(batch["timestamp"], moment)) for batch in in_batches(splits, names))
 
 
 def _positions(
