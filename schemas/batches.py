@@ -26,6 +26,8 @@ def in_batches(rows: ds.Dataset, names: Sequence[str] | None = None) -> Iterator
             with fragment.filesystem.open_input_file(fragment.path) as source:
                 file = pq.ParquetFile(source, buffer_size=BUFFER, pre_buffer=False)
                 for batch in file.iter_batches(size, columns=schema.names, use_threads=False):
-                    yield batch.select(schema.names).cast(schema)
+                    # Column by column: a whole batch refuses nulls where there should be none, which audits look for.
+                    columns = [batch[one.name].cast(one.type) for one in schema]
+                    yield pa.RecordBatch.from_arrays(columns, schema=schema)
         else:
             yield from fragment.to_batches(rows.schema, columns=schema.names, batch_size=size, batch_readahead=1)

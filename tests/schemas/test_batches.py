@@ -52,6 +52,13 @@ def test_a_file_without_a_column_has_nulls_and_one_of_another_engine_the_types_o
     assert found["items"].to_pylist() == 2 * [[{"item_id": "x", "weight": 1.0}]]
 
 
+def test_a_missing_value_where_there_should_be_none_is_read_for_audits_to_find(tmp_path: Path):
+    strict = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
+    pq.write_table(pa.table({"user_id": ["a", None]}), tmp_path / "part.parquet")
+    dataset = ds.dataset([tmp_path / "part.parquet"], schema=strict)
+    assert [batch["user_id"].to_pylist() for batch in in_batches(dataset)] == [["a", None]]
+
+
 def test_rows_in_memory_are_read_as_well():
     table = pa.Table.from_pylist([{"user_id": "a", "n": 1, "items": []}], schema=SCHEMA)
     assert pa.Table.from_batches(in_batches(ds.dataset(table), ["n", "user_id"])).equals(table.select(["n", "user_id"]))
