@@ -12,15 +12,15 @@ BUFFER = 2**20
 """Bytes of a column that are read at once."""
 
 
-def in_batches(rows: ds.Dataset, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The named columns of a dataset, all by default.
+def in_batches(rows: ds.Dataset, names: Sequence[str] | None = None, most: int = FLAT) -> Iterator[pa.RecordBatch]:
+    """The named columns of a dataset, all by default, at `most` so many rows at a time.
 
     Arrow's scanner decodes whole row groups and goes on while a batch is being worked on, up to half a gigabyte for ten
     million interactions. A Parquet file is read batch by batch here, unless it lacks a column, as one of an older
     version may: the scanner knows what to do.
     """
     schema = pa.schema([rows.schema.field(name) for name in (rows.schema.names if names is None else names)])
-    size = NESTED if any(map(pa.types.is_nested, schema.types)) else FLAT
+    size = min(most, NESTED if any(map(pa.types.is_nested, schema.types)) else FLAT)
     for fragment in rows.get_fragments():
         if isinstance(fragment, ds.ParquetFileFragment) and {*schema.names} <= {*fragment.physical_schema.names}:
             with fragment.filesystem.open_input_file(fragment.path) as source:

@@ -70,28 +70,26 @@ def audit(table: Table, rows: ds.Dataset, part_rows: int = PART_ROWS) -> list[st
 def _parts(table: Table, rows: ds.Dataset, part_rows: int) -> Iterator[pd.DataFrame]:
     """The rows in frames of at most `part_rows`, as large as the files allow."""
     held: list[pa.RecordBatch] = []
-    for read in in_batches(rows):
-        looked_at = ds.dataset(pa.Table.from_batches([read])).to_table(columns=_looked_at(table), use_threads=False)
-        for batch in looked_at.to_batches(max_chunksize=part_rows):
-            if held and sum(map(len, held)) + len(batch) > part_rows:
-                yield pa.Table.from_batches(held).to_pandas()
-                held = []
-            held.append(batch)
+    for batch in in_batches(rows, most=part_rows):
+        if held and sum(map(len, held)) + len(batch) > part_rows:
+            yield pa.Table.from_batches(held).to_pandas()
+            held = []
+        held.append(_looked_at(table, batch))
     if any(map(len, held)):
         yield pa.Table.from_batches(held).to_pandas()
 
 
-def _looked_at(table: Table) -> dict[str, pc.Expression]:
-    """What is read of each column: the values where something is expected of them, else True where there is one.
+def _looked_at(table: Table, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """What is looked at of each column: the values where something is expected of them, else True where there is one.
 
     Histories and evidence as Python's lists and dicts would take more memory than all else of a night.
     """
     decisive = {*table.key, *(one.arguments.get("column") for one in table.expectations)}
-    there, none = pc.scalar(True), pc.scalar(pa.scalar(None, pa.bool_()))
-    return {
-        name: pc.field(name) if name in decisive else pc.if_else(pc.field(name).is_valid(), there, none)
-        for name in table.schema.names
-    }
+    none = pa.scalar(None, pa.bool_())
+    columns = {name: rows[name] for name in table.schema.names}
+    return pa.RecordBatch.from_pydict(
+        {name: one if name in decisive else pc.if_else(one.is_valid(), True, none) for name, one in columns.items()}
+    )
 
 
 def _keep(hashes: pd.DataFrame, folder: Path) -> None:

@@ -38,7 +38,7 @@ class IdParts:
         self._schemas[snapshot.table] = schema
         batches = in_batches(dataset, schema.names)
         ds.write_dataset(
-            self._numbered(batches if where is None else (_fulfilling(batch, where) for batch in batches)),
+            self._numbered(batches if where is None else (batch.filter(where) for batch in batches)),
             self._folder / snapshot.table,
             format=FORMAT,
             schema=schema.append(pa.field(PART, pa.int32())),
@@ -59,8 +59,3 @@ class IdParts:
             place = pc.index_in(batch[self._column], value_set=self._ids)
             numbered = batch.append_column(PART, pc.divide(place, self._size))
             yield numbered.filter(place.is_valid())
-
-
-def _fulfilling(batch: pa.RecordBatch, where: ds.Expression) -> pa.RecordBatch:
-    rows = pa.Table.from_batches([batch]).filter(where).combine_chunks()
-    return rows.to_batches()[0] if len(rows) else batch.slice(0, 0)

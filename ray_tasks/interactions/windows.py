@@ -130,8 +130,8 @@ def read_log(task: Task) -> Log:
 
 def _early(splits: ds.Dataset, names: list[str], before: datetime) -> Iterator[pa.RecordBatch]:
     """Events before a moment, batch by batch."""
-    moment = pa.scalar(before, splits.schema.field("timestamp").type)
-    return (batch.filter(pc.less(batch["timestamp"], moment)) for batch in in_batches(splits, names))
+    early = pc.field("timestamp") < pa.scalar(before, splits.schema.field("timestamp").type)
+    return (batch.filter(early) for batch in in_batches(splits, names))
 
 
 def _positions(

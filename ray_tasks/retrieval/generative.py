@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.rows import Ints, Rows, Scores, steady
+from ray_tasks.interactions.rows import Ints, Rows, Scores, ends, steady
 from ray_tasks.retrieval.causal import Past, counted_back, make_block, make_dropout
 from ray_tasks.retrieval.collaborative import collaborative_vectors
 from ray_tasks.retrieval.semantic_ids import Trie, semantic_ids
@@ -144,7 +144,7 @@ def make_decoder(trie: Trie, settings: GenerativeSettings) -> Any:
     import torch
     from torch import nn
 
-    starts = torch.tensor(np.concatenate([[0], np.cumsum(trie.sizes)]))
+    starts = torch.from_numpy(ends(np.array(trie.sizes)))
     allowed = [torch.from_numpy(table >= 0) for table in trie.children]
 
     class Decoder(nn.Module):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.rows import Floats, Ints, plain_product
+from ray_tasks.interactions.rows import Floats, Ints, ends, plain_product
 from ray_tasks.retrieval.text_similarity import Vectors
 
 FEWEST, MOST = 64, 256
@@ -90,7 +90,7 @@ def _prices(distances: Floats, prices: Floats, steps: int = 4) -> Floats:
 def _means(vectors: Vectors, code: Ints, k: int) -> Vectors:
     order = np.argsort(code, kind="stable")
     sizes = np.bincount(code, minlength=k)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    starts = ends(sizes)[:-1]
     filled = np.flatnonzero(sizes)
     means = np.zeros((k, vectors.shape[1]))
     means[filled] = np.add.reduceat(vectors[order].astype(np.float64), starts[filled]) / sizes[filled][:, None]
