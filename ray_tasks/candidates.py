@@ -8,21 +8,22 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.stated import Stated
-from ray_tasks.interactions.user_blocks import write_stage
-from ray_tasks.interactions.windows import WINDOWS, Log, read_log, window
+from ray_tasks.interactions.stored_log import StoredLog, known_at_first
+from ray_tasks.interactions.user_blocks import StoredBlocks, write_stage
+from ray_tasks.interactions.windows import WINDOWS, Log, window
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_factors import covered, read_factors, with_ials
 from ray_tasks.retrieval.item_texts import ItemTexts, read_texts
 from ray_tasks.retrieval.scored_blocks import ScoredBlocks
-from ray_tasks.retrieval.side_by_side import fit_all, trials_of, tune_all
+from ray_tasks.retrieval.side_by_side import Trial, fit_all, trials_of, tune_all
 from ray_tasks.retrieval.stated import read_stated
 from ray_tasks.retrieval.tuning import Tuned
 from schemas.candidates_config import Candidates
@@ -36,9 +37,8 @@ log = logging.getLogger("nightrec.candidates")
 
 @dataclass(frozen=True)
 class Known:
-    """What the night knows, of which every window sees its part."""
+    """What the night knows beside its log, of which every window sees its part."""
 
-    log: Log
     texts: ItemTexts
     served: NDArray[np.object_]
     stated: Stated
@@ -47,12 +47,12 @@ class Known:
     seed: int
 
     @classmethod
-    def read(cls, task: Task) -> "Known":
+    def read(cls, task: Task, log: StoredLog) -> "Known":
         """From the pinned tables."""
-        events, factors = read_log(task), task.read("item_factors")
+        factors = task.read("item_factors")
         settings = with_ials(enough(task.config), factors)
-        served, stated = served_users(task, events), read_stated(task, events)
-        return cls(events, read_texts(task), served, stated, factors, settings, task.config.seed)
+        served, stated = served_users(task, log.user_ids), read_stated(task, log.asked(known_at_first))
+        return cls(read_texts(task), served, stated, factors, settings, task.config.seed)
 
 
 def main() -> None:
@@ -60,11 +60,12 @@ def main() -> None:
     with night_task("candidates", task_arguments(__doc__ or "")) as task:
         if repeated(task):
             return
-        known, stage = Known.read(task), task.stage("candidates")
-        tuned: Mapping[str, Tuned] = {}
+        stage, tuned = task.stage("candidates"), dict[str, Tuned]()
         with ray_session():
+            events = StoredLog.read(task)
+            known = Known.read(task, events)
             for name in WINDOWS:
-                tuned = propose(task, stage, known, name, tuned)
+                tuned = propose(task, stage, events, known, name, tuned)
         task.counters["tuned"] = {name: found.parameters for name, found in tuned.items()}
         task.counters["tuned_by"] = settings_digest(task.config)
         task.counters["validation_ndcg"] = {
@@ -73,27 +74,44 @@ def main() -> None:
         task.publish(stage)
 
 
-def propose(task: Task, stage: Stage, known: Known, name: str, tuned: Mapping[str, Tuned]) -> Mapping[str, Tuned]:
+def propose(
+    task: Task, stage: Stage, events: StoredLog, known: Known, name: str, tuned: dict[str, Tuned]
+) -> dict[str, Tuned]:
     """Write a window's candidates, tuned on it unless the sources are tuned; what they are tuned to.
 
-    What a window and its sources take goes with the call: of a large log, two of them are gigabytes.
+    Workers make all of it, and what they made goes with the call: of a large log, two windows are gigabytes.
     """
-    view = window(known.log, name, known.served, known.stated)
-    factors = read_factors(known.factors, name, known.log.item_ids)
-    factory = SourceFactory(view.log, known.texts, known.settings, known.seed, factors)
-    tuned = tuned or tune_all(trials_of(view, factory, incumbents(task)), factory)
+    import ray
+
+    earlier = None if tuned else incumbents(task)
+    factory, unscored, trials, figures = events.made(prepared, known, name, earlier, parts=4)
+    tuned = tuned or tune_all(ray.get(trials), factory)
     parameters = {source: found.parameters for source, found in tuned.items()}
-    sources = fit_all(factory, parameters)
-    log.info("window %s: %s users", name, f"{len(view.user_ids):,}")
-    write_stage(task, stage, ScoredBlocks.of(view, sources, known.settings), name, state=json.dumps(parameters))
+    blocks = StoredBlocks.made(ScoredBlocks.scored_by, unscored, fit_all(factory, parameters))
+    found = ray.get(figures)
+    log.info("window %s: %s users", name, f"{found.pop('users'):,}")
+    write_stage(task, stage, blocks, name, state=json.dumps(parameters))
     if name == "serving":
-        task.counters["catalogue"] = covered(view.log, known.settings.max_core_items, factors)
-        log.info("items taken, covered by dense sources, by factors of Spark: %s", task.counters["catalogue"])
-        task.counters["new_users"] = {
-            "served": int((view.history.lengths == 0).sum()),
-            "of_them_stated": len(view.stated.user_ids),
-        }
+        task.counters.update(found)
+        log.info("items taken, covered by dense sources, by factors of Spark: %s", found["catalogue"])
     return tuned
+
+
+def prepared(
+    log: Log, known: Known, name: str, earlier: Mapping[str, Parameters] | None
+) -> tuple[SourceFactory, ScoredBlocks, list[Trial], dict[str, Any]]:
+    """A window's factory with what its sources share, its blocks without sources, its trials, and figures about it.
+
+    `earlier` is what an earlier night tuned the sources to; without it there are no trials.
+    """
+    view = window(log, name, known.served, known.stated)
+    factors = read_factors(known.factors, name, log.item_ids)
+    factory = SourceFactory(view.log, known.texts, known.settings, known.seed, factors)
+    trials = [] if earlier is None else trials_of(view, factory, earlier)
+    new = {"served": int((view.history.lengths == 0).sum()), "of_them_stated": len(view.stated.user_ids)}
+    covers = covered(view.log, known.settings.max_core_items, factors)
+    figures = {"users": len(view.user_ids), "catalogue": covers, "new_users": new}
+    return factory.shared(), ScoredBlocks.of(view, {}, known.settings), trials, figures
 
 
 def incumbents(task: Task) -> dict[str, Parameters]:

@@ -4,6 +4,7 @@ The language model phrases the first places within a budget of its own; template
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, all_reused, ask, first_places
 from ray_tasks.explaining.blocks import ExplainedBlocks, TasteBlocks, Texts
@@ -19,17 +21,21 @@ from ray_tasks.explaining.drafts import LIKES_READ, Draft, Explainer, items_of, 
 from ray_tasks.explaining.evidence import Told
 from ray_tasks.explaining.statements import Usual
 from ray_tasks.explaining.wording import PERSONAL, Popularity
+from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.served import served_users
+from ray_tasks.interactions.stored_log import StoredLog, users_alone
 from ray_tasks.interactions.user_blocks import write_stage
-from ray_tasks.interactions.windows import Window, read_log, window
+from ray_tasks.interactions.windows import Log, Window, window
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.ray_session import ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
-from ray_tasks.retrieval.item_texts import read_texts
+from ray_tasks.retrieval.item_texts import ItemTexts, read_texts
 from ray_tasks.retrieval.popularity import counts
 from ray_tasks.retrieval.side_by_side import fit_all
 from ray_tasks.retrieval.source import ItemBasedSource
 from ray_tasks.vocabulary.labels import Vocabulary
+from schemas.batches import in_batches
+from schemas.candidates_config import Candidates
 from schemas.config import RunConfig, with_changes
 from schemas.errors import LakeError
 from schemas.lake import Snapshot
@@ -51,14 +57,14 @@ def main() -> None:
             task.counters.update(all_reused(task.counters))
             return
         recommended, profiles = task.read("recommendations"), task.read("user_profiles")
-        events = read_log(task)
-        view = window(events, "serving", served_users(task, events))
         explained, tastes, refused = (task.stage(name) for name in PUBLISHED)
         with ray_session():
             before = phrased_before(task)
             known = {row["generation_key"]: Phrased.of_row(row) for row in before}
-            arms = pc.unique(recommended.read(["arm"])["arm"]).to_pylist()
-            explainer = replace(prepare(task, view, arms), told=told_in(before))
+            arms = arms_of(recommended)
+            events = StoredLog.read(task)
+            served = served_users(task, events.user_ids)
+            explainer = replace(prepare(task, events, "serving", served, arms), told=told_in(before))
             author = author_of(task.config, explainer.settings, known)
             asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
             texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
@@ -66,38 +72,69 @@ def main() -> None:
             write_stage(task, explained, blocks, state=texts.digest)
             write_stage(task, tastes, TasteBlocks(explainer.view.user_ids, profiles, explainer.items, size))
         write_rows(refused, rejects(task, author, asking))
-        strongest = pc.value_counts(pc.list_element(recommended.read(["sources"])["sources"], 0)).to_pylist()
-        by_kind = {one["values"]: one["counts"] for one in sorted(strongest, key=lambda one: one["values"])}
-        task.counters.update({"by_kind": by_kind, **asking.counters})
+        task.counters.update({"by_kind": strongest(recommended), **asking.counters})
         for stage in (explained, tastes, refused):
             task.publish(stage)
         if not asking.finished:
             task.recipe = None  # the next night phrases on, though nothing else changes
 
 
-def prepare(task: Task, view: Window, arms: Iterable[str]) -> Explainer:
+def arms_of(recommended: Snapshot) -> list[str]:
+    """The arms whose lists are published."""
+    batches = in_batches(recommended.dataset(), ["arm"])
+    return sorted({arm for batch in batches for arm in pc.unique(batch["arm"]).to_pylist()})
+
+
+def strongest(recommended: Snapshot) -> dict[str, int]:
+    """How many rows of `recommendations` each source speaks for most, by source."""
+    found = Counter[str]()
+    for batch in in_batches(recommended.dataset(), ["sources"]):
+        counted = pc.value_counts(pc.list_element(batch["sources"], 0)).to_pylist()
+        found.update({one["values"]: one["counts"] for one in counted})
+    return dict(sorted(found.items()))
+
+
+def prepare(
+    task: Task, events: StoredLog, name: str, served: NDArray[np.object_] | None, arms: Iterable[str]
+) -> Explainer:
     """Fit the personal sources on what a window knows, with the parameters that `candidates` tuned.
 
-    Inside a Ray session, whose workers fit them and keep them until its end.
+    Inside a Ray session, whose workers fit them and keep them until its end. `served` are the users of `serving`.
     """
-    factory = SourceFactory(view.log, read_texts(task), task.config.candidates, task.config.seed)
+    import ray
+
     tuned = tuned_parameters(task)
-    personal = fit_all(factory, {name: values for name, values in tuned.items() if name in PERSONAL})
     days = tuned["popularity"]["days"]
-    until = datetime.fromtimestamp(view.log.end / 1e6, UTC).date()
+    about = name, served, days, read_texts(task), task.config.candidates, task.config.seed
+    factory, *found = events.made(known_of, *about, parts=4)
+    personal = fit_all(factory, {name: values for name, values in tuned.items() if name in PERSONAL})
+    view, taken, end = ray.get(found)
     documents = task.read("item_documents").read(["item_id", "title", "categories"])
     items = items_of(documents, task.read("item_profiles").read(["item_id", "themes", "aspects"]))
-    taken = counts(view.log, days).astype(np.int64)
-    without = view.log.where(np.zeros(len(view.log.item), dtype=bool))  # workers need its ids alone
     return Explainer(
-        replace(view, log=without),
+        view,
         cast("Mapping[str, ItemBasedSource]", personal),
         items,
         Usual.of(items),
         taken,
-        Popularity(days, until),
+        Popularity(days, datetime.fromtimestamp(end / 1e6, UTC).date()),
         settings_of_arms(task.config, arms),
     )
+
+
+def known_of(
+    log: Log,
+    name: str,
+    served: NDArray[np.object_] | None,
+    days: float,
+    texts: ItemTexts,
+    settings: Candidates,
+    seed: int,
+) -> tuple[SourceFactory, Window, Ints, int]:
+    """Of a window: the factory of its sources, its users, how many took each item in its last days, and its end."""
+    view = window(log, name, served)
+    factory = SourceFactory(view.log, texts, settings, seed).shared()
+    return factory, users_alone(view), counts(view.log, days).astype(np.int64), view.log.end
 
 
 def settings_of_arms(config: RunConfig, arms: Iterable[str]) -> dict[str, Explanations]:
@@ -132,8 +169,8 @@ def phrased_before(task: Task) -> list[dict[str, Any]]:
         return []
     text = ["text", "source", "reason", "generation_key", "generated_on", "prompt_tokens", "output_tokens"]
     names = ["user_id", "item_id", "cited_sources", "evidence", *text]
-    found: list[dict[str, Any]] = snapshot.dataset().to_table(names, pc.field("generation_key").is_valid()).to_pylist()
-    return found
+    batches = in_batches(snapshot.dataset(), names)
+    return [row for batch in batches for row in batch.filter(pc.field("generation_key").is_valid()).to_pylist()]
 
 
 def told_in(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Told]:

@@ -6,12 +6,10 @@ same), and ranks only the blocks of users that are missing.
 
 import math
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_tasks.final_list.build import FinalLists
@@ -20,20 +18,19 @@ from ray_tasks.final_list.hidden import read_hidden
 from ray_tasks.final_list.served_blocks import ServedBlocks, shuffled_shares, ways
 from ray_tasks.final_list.shown import read_shown
 from ray_tasks.final_list.shuffled import with_shuffled
-from ray_tasks.interactions.metrics import ndcg
-from ray_tasks.interactions.rows import Floats, Rows
 from ray_tasks.interactions.served import served_users
-from ray_tasks.interactions.user_blocks import write_stage
-from ray_tasks.interactions.windows import Log, Window, read_log, window
+from ray_tasks.interactions.stored_log import StoredLog, served_window
+from ray_tasks.interactions.user_blocks import StoredBlocks, write_stage
+from ray_tasks.interactions.windows import Log, Window, window
 from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.election import Election, Entry, Terms, elect, incumbent, settle
-from ray_tasks.ranker.features import Lists, fusion
-from ray_tasks.ranker.gate import ServingModel, fit
-from ray_tasks.ranker.ranked_lists import offline_rankings, positions, ranking_rows, source_scores
+from ray_tasks.ranker.features import fusion
+from ray_tasks.ranker.gate import ServingModel
+from ray_tasks.ranker.ranked_lists import offline_rankings, ranking_rows, source_scores
 from ray_tasks.ranker.reasons import EXAMPLES, Example, examples
 from ray_tasks.ranker.registry import RankerRegistry
 from ray_tasks.ranker.serialised import digest_of, to_files
-from ray_tasks.ranker.trees import LABEL_WEIGHT
+from ray_tasks.ranker.teaching import Teacher, training_lists
 from ray_tasks.ray_session import ray_session
 from ray_tasks.reranking.stage import reranked
 from ray_tasks.retrieval.candidate_blocks import Users, proposals
@@ -41,9 +38,7 @@ from ray_tasks.retrieval.item_factors import with_ials
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import RunConfig
-from schemas.lake import Snapshot
 from schemas.night import Task, night_task, task_arguments
-from schemas.ranking_config import Ranking
 from schemas.repeat import recipe, repeated
 
 OFFLINE_LENGTH = 20
@@ -56,35 +51,31 @@ def main() -> None:
         config, registry = task.config, RankerRegistry(task.config)
         if repeated(task, deciding_state(registry)):
             return
-        known = read_log(task)
-        served = served_users(task, known)
-        files = CandidateFiles.of(task.read("candidates"))
-        lists, targets = validation_lists(known, files, config)
-        lists = with_label_weights(lists, task.read("splits"))
-        challenger, election = choose_model(lists, targets, known.item_ids, registry)
-        published, offline = task.stage("recommendations"), task.stage("offline_rankings")
-        size, model = config.candidates.block_size, election.model
-        used = with_ials(config.candidates, task.read("item_factors")).used
-        final, state = final_lists(task, window(known, "serving", served)), digest_of(to_files(model))
-
-        def learn(settings: Ranking) -> ServingModel:
-            return fit(lists, targets, known.item_ids, settings, config.seed).model
-
-        made = ways(config, model, final, learn)
         with ray_session():
+            known = StoredLog.read(task)
+            served = served_users(task, known.user_ids)
+            files = CandidateFiles.of(task.read("candidates"))
+            about = files, task.read("splits"), config.ranking.training_users, config.seed
+            teacher = Teacher(known.made(training_lists, *about), known.item_ids, config.seed)
+            challenger, election = choose_model(teacher, registry)
+            published, offline = task.stage("recommendations"), task.stage("offline_rankings")
+            size, model = config.candidates.block_size, election.model
+            used = with_ials(config.candidates, task.read("item_factors")).used
+            final, state = final_lists(task, known.asked(served_window, served)), digest_of(to_files(model))
+            made = ways(config, model, final, lambda settings: teacher.learnt(settings).model)
             blocks = ServedBlocks(files, served, made, config.experiments, config.night, config.ranking.arm, size)
             # Its lists only tell where it would put what is shown anyway.
             other = challenger if digest_of(to_files(challenger)) != state else None
             shares = shuffled_shares(made, config.ranking.arm)
-            served_lists = with_shuffled(reranked(task, known, blocks), files, other, shares, config.night)
+            served_lists = with_shuffled(reranked(task, known.here, blocks), files, other, shares, config.night)
             write_stage(task, published, served_lists, state=state)
-            tested = OfflineBlocks.of(files, window(known, "test"), model, used, size)
+            tested = StoredBlocks.made(OfflineBlocks.of, known.reference, files, model, used, size)
             write_stage(task, offline, tested, state=state)
+            shown, own = (example_reasons(files, final, config, one) for one in (model, challenger))
         task.publish(published)
         task.publish(offline)
-        shown = partial(example_reasons, files, final, config)
-        entry = entry_of(challenger, config, shown(challenger))
-        task.counters.update(counters(challenger, settle(registry, election, entry), shown(model)))
+        entry = entry_of(challenger, config, own)
+        task.counters.update(counters(challenger, settle(registry, election, entry), shown))
         settled = deciding_state(registry)  # what the next night finds, if nothing else changes
         task.recipe = recipe(config, settled) if settled is not None else None
 
@@ -112,44 +103,11 @@ def example_reasons(files: CandidateFiles, final: FinalLists, config: RunConfig,
     return examples(model, lists, rows[rank == 1])
 
 
-def choose_model(
-    lists: Lists, targets: Rows, item_ids: NDArray[np.object_], registry: RankerRegistry
-) -> tuple[ServingModel, Election]:
+def choose_model(teacher: Teacher, registry: RankerRegistry) -> tuple[ServingModel, Election]:
     """The model learnt tonight, and which one serves: that one or the champion."""
     config = registry.config
-    learnt = fit(lists, targets, item_ids, config.ranking, config.seed)
-
-    def quality(model: ServingModel) -> Floats:
-        return ndcg(positions(lists, model.score_unseen(lists), 10, item_ids), targets)
-
-    return learnt.model, elect(registry, learnt, Terms.of(config), quality)
-
-
-def validation_lists(known: Log, files: CandidateFiles, config: RunConfig) -> tuple[Lists, Rows]:
-    """Candidates of a seeded sample of the validation users who have a history, and what each of them took."""
-    view = window(known, "validation")
-    assert view.targets is not None
-    rows = np.flatnonzero(view.history.lengths)
-    if len(rows) > config.ranking.training_users:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.ranking.training_users, replace=False))
-    lists = Lists.none() if not len(rows) else files.read("validation", view.user_ids[rows])
-    return lists, view.targets.take(np.searchsorted(view.user_ids, lists.user_ids))
-
-
-def with_label_weights(lists: Lists, splits: Snapshot) -> Lists:
-    """The lists with the weight of what was taken, where the log weighs any of it: `jobs.feedback_events` says why."""
-    weighed = (pc.field("split") == "validation") & (pc.field("weight") != 1.0)
-    told = splits.dataset().to_table(["user_id", "item_id", "weight"], weighed)
-    if not told.num_rows:
-        return lists
-    keys = zip(told["user_id"].to_pylist(), told["item_id"].to_pylist(), strict=True)
-    weight: dict[tuple[str, str], float] = {}
-    for key, value in zip(keys, told["weight"].to_pylist(), strict=True):
-        weight[key] = max(value, weight.get(key, 0.0))
-    users, items = lists.user_ids[lists.user_of].tolist(), lists.table["item_id"].to_pylist()
-    hits = lists.column("label") > 0
-    own = [weight.get(key, 1.0) if hit else 1.0 for key, hit in zip(zip(users, items, strict=True), hits, strict=True)]
-    return Lists.of(lists.table.append_column(LABEL_WEIGHT, pa.array(own, pa.float64())))
+    learnt = teacher.learnt(config.ranking)
+    return learnt.model, elect(registry, learnt, Terms.of(config), teacher.quality)
 
 
 def entry_of(model: ServingModel, config: RunConfig, shown: list[Example]) -> Entry:
@@ -212,9 +170,10 @@ class OfflineBlocks:
 
     @classmethod
     def of(
-        cls, files: CandidateFiles, view: Window, model: ServingModel, sources: tuple[str, ...], size: int
+        cls, known: Log, files: CandidateFiles, model: ServingModel, sources: tuple[str, ...], size: int
     ) -> "OfflineBlocks":
-        """For the users of the test window."""
+        """For the users of the log's test window."""
+        view = window(known, "test")
         return cls(files, Users.of(view), model, RecentPopularity.fit(view.log, None), view.log.item_ids, sources, size)
 
     @property

@@ -82,6 +82,24 @@ def one_core_task(function: Any, *, ends_worker: bool = False) -> Any:
     return ray.remote(num_cpus=min(1.5, 1 + 1 / cores()), max_calls=int(ends_worker))(function)
 
 
+def in_worker(make: Callable[..., Any], *arguments: Any, parts: int = 1, ends_worker: bool = False) -> Any:
+    """A reference to what a worker makes, or as many as that has parts: whoever hands out work need not hold it.
+
+    References among the arguments arrive as what they refer to. For `ends_worker` see `one_core_task`.
+    """
+    return one_core_task(_made, ends_worker=ends_worker).options(num_returns=parts).remote(make, *arguments)
+
+
+def log_progress() -> None:
+    """Ray prints what its tasks print, but sets up no logging in them."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+
+def _made(make: Callable[..., Any], *arguments: Any) -> Any:
+    log_progress()
+    return make(*arguments)
+
+
 def on_a_core(function: Callable[..., T]) -> Callable[..., T]:
     """A function that waits for a core of this machine, keeps it busy elsewhere, and returns what comes of it.
 

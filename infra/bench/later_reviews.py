@@ -20,7 +20,7 @@ from ray_tasks.explaining.asking import Author, ask
 from ray_tasks.explaining.drafts import Draft
 from ray_tasks.explaining.statements import text_of
 from ray_tasks.explanations import prepare
-from ray_tasks.interactions.windows import read_log, window
+from ray_tasks.interactions.stored_log import StoredLog
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.ranker.features import Lists
 from ray_tasks.ranker.ranked_lists import by_rank, recommendations
@@ -42,10 +42,9 @@ def later_reviews(task: Task, size: int, folder: Path) -> dict[str, Any] | None:
     reviews = reviews_of(task)
     if not reviews or not vocabulary.labels("aspect"):
         return None
-    view = window(read_log(task), "test")
     author = Author.of(task.config.generator)
     with ray_session():
-        explainer = prepare(task, view, [task.config.ranking.arm])
+        explainer = prepare(task, StoredLog.read(task), "test", None, [task.config.ranking.arm])
         drafts = explainer.drafts(taken(task, reviews, size), {})
         entities = [author.entity(draft) for draft in drafts]
         asking = ask(entities, {}, author, 10**9, date.max, Spool(str(folder)), vocabulary.words())

@@ -4,13 +4,16 @@ Made-up logs with MovieLens 1M's marginals (infra/bench/synthetic.py). All tasks
 generator and the fake encoder, so that what grows is the pipeline; every profile is written. `real_models` is what the
 real ones cost on the smallest of the logs, under a budget of tokens: seconds per token and per text encoded.
 
+The pace of a machine drifts within such a run. All but the largest night therefore run twice, before it and after it:
+their seconds are the means of the two, their memory is the larger.
+
 `exponents`: of each task, the power p of seconds = start + rate * events ** p, fitted to all sizes and to a log of next
 to nothing; 1 is proportional. `memory_exponents`: the slope of log peak memory over log events between the two largest
 logs; `driver_exponents` the same of the most that the task's own process had in memory, workers and JVM left out. What
 is foretold for 10^8 events is the largest log's figure times 10 to the power of the exponent.
 
-It takes hours. What a night took is kept below build/bench/scale; a benchmark that was stopped goes on behind its last
-whole night, unless the code was changed since.
+It takes an hour. What a night took is kept below build/bench/scale; a benchmark that was stopped goes on behind its
+last whole night, unless the code was changed since.
 """
 
 import argparse
@@ -48,10 +51,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20_241)
     arguments = parser.parse_args()
     folder = HOME / "build" / "bench" / "scale"
-    nights = {int(events): night(folder, int(events), arguments.seed) for events in sorted(arguments.events)}
-    start = night(folder, SMALLEST, arguments.seed)  # last: the first night reads libraries that no cache has
+    *smaller, largest = sorted({SMALLEST, *map(int, arguments.events)})
+    before = {events: night(folder, events, arguments.seed, "before") for events in smaller}
+    most = night(folder, largest, arguments.seed, "between")
+    after = {events: night(folder, events, arguments.seed, "after") for events in smaller}
+    found = {events: between(before[events], after[events]) for events in smaller} | {largest: most}
+    nights = {events: one for events, one in found.items() if events != SMALLEST}
     summary = {
-        "exponents": exponents({SMALLEST: start, **nights}),
+        "exponents": exponents(found),
         "memory_exponents": slopes(nights, "peak_rss_mb"),
         "driver_exponents": slopes(nights, "driver_rss_mb"),
         "driver_rss_mb": max(task["driver_rss_mb"] for task in nights[max(nights)]["tasks"].values()),
@@ -61,7 +68,7 @@ def main() -> None:
         **summary,
         "foretold": foretold(nights, summary),
         "real_models": real_models(folder, int(min(arguments.events)), arguments.seed),
-        "start": start,
+        "start": found[SMALLEST],
         "nights": {f"{events:.0e}": found for events, found in nights.items()},
         "seed": arguments.seed,
     }
@@ -69,9 +76,9 @@ def main() -> None:
     print(json.dumps(summary, indent=2))
 
 
-def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
+def night(folder: Path, events: int, seed: int, turn: str) -> dict[str, Any]:
     """A night on a log of so many events: what each task took, and what the pipeline switched to by its rules."""
-    home = folder / f"{events:.0e}"
+    home = folder / f"{events:.0e}-{turn}"
     kept = home.with_name(f"{home.name}-{seed}-{code_digest()[:12]}.json")
     if kept.exists():
         print(f"{events:,} events: measured before, in {kept.relative_to(HOME)}", flush=True)
@@ -88,6 +95,16 @@ def night(folder: Path, events: int, seed: int) -> dict[str, Any]:
     shutil.rmtree(home)  # gigabytes
     kept.write_text(json.dumps(found), encoding="utf-8")
     return found
+
+
+def between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Of a night that ran twice, the means of its seconds and the larger of its memory; they agree on all else."""
+    tasks = {}
+    for task, one in before["tasks"].items():
+        other = after["tasks"][task]
+        means = {name: round((one[name] + other[name]) / 2, 2) for name in ("seconds", "cpu_seconds")}
+        tasks[task] = one | means | {name: max(one[name], other[name]) for name in ("peak_rss_mb", "driver_rss_mb")}
+    return {**before, "tasks": tasks}
 
 
 def real_models(folder: Path, events: int, seed: int) -> dict[str, float]:

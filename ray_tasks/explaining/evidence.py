@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ray_tasks.explaining.wording import EVERYBODY, PERSONAL
 from ray_tasks.interactions.rows import Ints, steady
 from ray_tasks.retrieval.source import ItemBasedSource
 
@@ -37,9 +38,11 @@ class Told:
 def in_order(proposed_by: Sequence[str], told: Told) -> list[str]:
     """The sources that proposed an item, strongest first; before all others those that a text cites.
 
-    That holds while the first of them is still strong. Of those behind it, a text does not say that they are.
+    That holds while the first of them is still strong, and one that a text names beside history items as well: for any
+    other, tonight's text might cite what the next night does not find strong. Of those behind it, a text does not say
+    that they are.
     """
-    if not told.sources or told.sources[0] not in proposed_by[:STRONGEST]:
+    if not {*told.sources[:1]} & {*EVERYBODY, *PERSONAL} & {*proposed_by[:STRONGEST]}:
         return list(proposed_by)
     kept = [source for source in told.sources if source in proposed_by]
     return [*kept, *(source for source in proposed_by if source not in kept)]

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.windows import Log
 from schemas.night import Task
 
 
-def served_users(task: Task, known: Log) -> NDArray[np.object_]:
+def served_users(task: Task, known: NDArray[np.object_]) -> NDArray[np.object_]:
     """Ids of the users to serve, sorted: all of `user_histories`, and the new ones as far as the settings allow.
 
+    `known` are the users with an interaction before as_of, whether served or not.
     With `features.max_users` new users get the places that users with a history leave.
     """
     active = task.read("user_histories").read(["user_id"])["user_id"].to_numpy()
@@ -23,7 +23,7 @@ def served_users(task: Task, known: Log) -> NDArray[np.object_]:
     described = task.read("users").read(["user_id"])
     requests = task.read("requests").read(["user_id", "timestamp"])
     room = None if features.max_users is None else max(0, features.max_users - len(active))
-    return np.sort(np.concatenate([active, new_users(described, requests, known.user_ids, task.config.as_of)[:room]]))
+    return np.sort(np.concatenate([active, new_users(described, requests, known, task.config.as_of)[:room]]))
 
 
 def new_users(

@@ -10,16 +10,16 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from ray_tasks.ray_session import one_core_task
+from ray_tasks.ray_session import in_worker, one_core_task
 from schemas.code_digest import code_digest
 from schemas.content_hash import content_hash
 from schemas.lake import Stage
@@ -44,6 +44,29 @@ class Blocks(Protocol):
     def table(self, number: int) -> pa.Table:
         """One block's rows."""
         ...
+
+
+@dataclass(frozen=True)
+class StoredBlocks:
+    """Blocks in Ray's object store, where a worker put them: whoever hands them out has a reference."""
+
+    count: int
+    reference: Any
+
+    @classmethod
+    def made(cls, make: Callable[..., Blocks], *arguments: Any) -> Self:
+        """What a worker makes, as soon as it is there; references among the arguments arrive as what they refer to."""
+        import ray
+
+        count, reference = in_worker(_counted, make, *arguments, parts=2)
+        return cls(ray.get(count), reference)
+
+    def table(self, number: int) -> pa.Table:
+        """One block's rows."""
+        import ray
+
+        blocks: Blocks = ray.get(self.reference)
+        return blocks.table(number)
 
 
 @dataclass(frozen=True)
@@ -93,6 +116,11 @@ def write_blocks(blocks: Blocks, uri: str, files: BlockFiles | None = None) -> N
         ray.get(written)  # raises what went wrong in a worker
         if waiting:
             log.info("%d of %d blocks of users are written", blocks.count - len(waiting), blocks.count)
+
+
+def _counted(make: Callable[..., Blocks], *arguments: Any) -> tuple[int, Blocks]:
+    blocks = make(*arguments)
+    return blocks.count, blocks
 
 
 def _write(blocks: Blocks, files: BlockFiles, number: int) -> None:

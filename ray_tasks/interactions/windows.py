@@ -94,6 +94,11 @@ class Window:
     targets: Rows | None
     stated: Stated = field(default_factory=Stated.none)
 
+    def take(self, rows: Ints) -> "Window":
+        """The window for some of its users, in the given order."""
+        targets = self.targets.take(rows) if self.targets is not None else None
+        return replace(self, user_ids=self.user_ids[rows], history=self.history.take(rows), targets=targets)
+
 
 def encode(splits: ds.Dataset, items: pa.Table, before: datetime, min_rating: float | None = None) -> Log:
     """The log of the tables `splits` and `items`, events before `before` only, by user, item and time.

@@ -63,10 +63,13 @@ class RerankedBlocks:
         return reordered(self.blocks.table(number), self.orders)
 
 
-def reranked(task: Task, known: Log, blocks: ServedLists, run: Callable[..., Any] = on_all_cores) -> Blocks:
+def reranked(
+    task: Task, read: Callable[[], Log], blocks: ServedLists, run: Callable[..., Any] = on_all_cores
+) -> Blocks:
     """The night's lists after the stage that `ranking.rerank` asks for; its figures go to the task's counters.
 
-    `run` calls a function with the threads that it may use: in a Ray session, one task has all cores.
+    `read` reads the log, where a list may be re-ordered. `run` calls a function with the threads that it may use: in a
+    Ray session, one task has all cores.
     """
     settings, config = task.config.ranking.rerank, task.config
     if settings.method == "off":
@@ -75,6 +78,7 @@ def reranked(task: Task, known: Log, blocks: ServedLists, run: Callable[..., Any
     if not len(drawn):
         task.counters["rerank"] = {"method": settings.method, "users": 0, "drawn": 0, "tokens": 0, "seconds": 0.0}
         return blocks
+    known = read()
     part: Any = replace(blocks, user_ids=drawn)  # type: ignore[type-var]  # see ServedLists
     rows = pa.concat_tables([part.table(number) for number in range(part.count)])
     view = window(known, "serving", drawn)

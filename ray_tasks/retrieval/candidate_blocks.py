@@ -65,7 +65,10 @@ class Users:
 
     def part(self, start: int, size: int) -> "Users":
         """Up to `size` users from `start`."""
-        rows = np.arange(start, min(start + size, len(self)))
+        return self.take(np.arange(start, min(start + size, len(self))))
+
+    def take(self, rows: Ints) -> "Users":
+        """The given ones, in the given order."""
         targets = self.targets.take(rows) if self.targets is not None else None
         return Users(self.user_ids[rows], self.history.take(rows), self.idle_days[rows], targets, self.stated)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -32,6 +32,10 @@ class ScoredBlocks:
         features = ItemFeatures.of(view.log)
         scorer = Scorer(view.name, sources, view.log.item_ids, features, settings.per_source, catalogue)
         return cls(scorer, Users.of(view), settings.block_size)
+
+    def scored_by(self, sources: Mapping[str, CandidateSource]) -> "ScoredBlocks":
+        """The same users, by these sources."""
+        return replace(self, scorer=replace(self.scorer, sources=sources))
 
     @property
     def count(self) -> int:

@@ -3,20 +3,21 @@
 A source's numbers are the same wherever it is fitted: each task has one thread.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from ray_tasks.interactions.windows import Window
-from ray_tasks.ray_session import cores, one_core_task
-from ray_tasks.retrieval.candidate_blocks import Catalogue
+from ray_tasks.ray_session import cores, log_progress, one_core_task
+from ray_tasks.retrieval.candidate_blocks import Catalogue, Users
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory, grids
 from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
 
 T = TypeVar("T")
+Factory = SourceFactory | Any
+"""A factory, or a reference to one with what its sources share, which a worker has put into Ray's object store."""
 
 SLOWEST_FIRST = ("generative", "sequence_text", "sequence", "two_tower", "ease_text", "ease", "ials", "item_item")
 """Begun before the others, so that no core waits for a long one at the end."""
@@ -33,7 +34,7 @@ class Trial:
     name: str
     source: str
     grid: Grids
-    users: Window
+    users: Users
     start_from: str | None = None
     keeps: bool = False
     incumbent: Parameters | None = None
@@ -54,17 +55,17 @@ def trials_of(
 
     What newcomers take is tuned on more users than those who said something, so that `stated` takes it from there.
     """
-    settings = factory.settings
+    settings, everybody = factory.settings, Users.of(validation)
     found = []
     for name, grid in grids(settings).items():
-        users = tuning_users(validation, settings.tuning_users, factory.seed, name)
+        users = tuning_users(everybody, settings.tuning_users, factory.seed, name)
         leans = name == "stated" and "newcomers" in settings.used
         start, incumbent = "newcomers" if leans else None, (incumbents or {}).get(name)
         found.append(Trial(name, name, grid, users, start, keeps=leans, incumbent=incumbent))
     return found
 
 
-def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalogue | None = None) -> dict[str, Tuned]:
+def tune_all(trials: Sequence[Trial], factory: Factory, catalogue: Catalogue | None = None) -> dict[str, Tuned]:
     """Every trial's best parameters, inside a Ray session.
 
     A trial is handed to Ray when a core is free for it, because Ray takes tasks in the order in which they could begin:
@@ -72,7 +73,7 @@ def tune_all(trials: Sequence[Trial], factory: SourceFactory, catalogue: Catalog
     """
     import ray
 
-    shared, task, most = factory.in_store, one_core_task(_tuned), int(cores())
+    shared, task, most = _in_store(factory), one_core_task(_tuned), int(cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -107,7 +108,7 @@ class FittedSources(Mapping[str, CandidateSource]):
         return len(self.references)
 
 
-def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> Mapping[str, CandidateSource]:
+def fit_all(factory: Factory, parameters: Mapping[str, Parameters]) -> Mapping[str, CandidateSource]:
     """Every source fitted with its parameters, inside a Ray session; usable until its end."""
     import ray
 
@@ -118,7 +119,7 @@ def fit_all(factory: SourceFactory, parameters: Mapping[str, Parameters]) -> Map
 
 
 def each_fitted(
-    factory: SourceFactory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], T]
+    factory: Factory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], T]
 ) -> dict[str, T]:
     """What `work` makes of every model, where it was fitted: a source with its parameters, inside a Ray session."""
     import ray
@@ -128,15 +129,19 @@ def each_fitted(
 
 
 def _begun(
-    factory: SourceFactory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], Any]
+    factory: Factory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], Any]
 ) -> dict[str, Any]:
     """References to what will be made of every model, in the order of `models`; the slowest are begun first."""
     import ray
 
-    shared, put, task = factory.in_store, ray.put(work), one_core_task(_fitted)
+    shared, put, task = _in_store(factory), ray.put(work), one_core_task(_fitted)
     ordered = sorted(models, key=lambda one: _turn(models[one][0]))
     found = {name: task.remote(shared, put, *models[name]) for name in ordered}
     return {name: found[name] for name in models}
+
+
+def _in_store(factory: Factory) -> Any:
+    return factory.in_store if isinstance(factory, SourceFactory) else factory
 
 
 def _turn(source: str) -> int:
@@ -144,17 +149,12 @@ def _turn(source: str) -> int:
 
 
 def _tuned(factory: SourceFactory, catalogue: Catalogue | None, trial: Trial, start: Tuned | None) -> Tuned:
-    _log_progress()
+    log_progress()
     started = time.monotonic()
     found = trial.run(factory, catalogue, start)
     return replace(found, seconds=time.monotonic() - started)
 
 
 def _fitted(factory: SourceFactory, work: Callable[[CandidateSource], Any], source: str, parameters: Parameters) -> Any:
-    _log_progress()
+    log_progress()
     return work(factory.fit(source, parameters))
-
-
-def _log_progress() -> None:
-    """Ray prints what its tasks print, but sets up no logging in them."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

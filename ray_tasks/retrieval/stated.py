@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from ray_tasks.interactions.rows import Rows, Scores, plain_product, steady
 from ray_tasks.interactions.stated import UNDATED, Stated
-from ray_tasks.interactions.windows import Log
 from ray_tasks.own_words import own_words
 from ray_tasks.retrieval.text_similarity import Vectors, query_vectors, vectors_of
 from schemas.night import Task
@@ -47,10 +47,10 @@ class StatedSource:
         return scores
 
 
-def read_stated(task: Task, known: Log) -> Stated:
-    """What users said before as_of, of those whom not even the first window knows by an interaction."""
+def read_stated(task: Task, known: NDArray[np.object_]) -> Stated:
+    """What users said before as_of, but for those whom even the first window knows by an interaction: `known`."""
     told = task.read("user_embeddings").read(["user_id", "kind", "vector"])
-    old = pa.array(known.user_ids[np.unique(known.user[known.split == 0])], pa.string())
+    old = pa.array(known, pa.string())
     told = told.filter(pc.and_(pc.equal(told["kind"], "stated"), pc.invert(pc.is_in(told["user_id"], value_set=old))))
     if not told.num_rows:
         return Stated.none()

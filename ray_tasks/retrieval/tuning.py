@@ -6,8 +6,8 @@ What an earlier night chose stays while tonight's best is not better by more tha
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ray_tasks.interactions.windows import Window
 from ray_tasks.retrieval.candidate_blocks import Catalogue, Users, proposals, scores_of
 from ray_tasks.retrieval.factory import Grids, Parameters, SourceFactory
 from ray_tasks.retrieval.source import CandidateSource
+
+U = TypeVar("U", Window, Users)
 
 log = logging.getLogger("nightrec.candidates")
 
@@ -44,7 +46,7 @@ def tune(
     name: str,
     grid: Grids,
     factory: SourceFactory,
-    window: Window,
+    users: Users,
     catalogue: Catalogue | None = None,
     start: Parameters | None = None,
     incumbent: Parameters | None = None,
@@ -64,7 +66,7 @@ def tune(
         key = tuple(parameters[one] for one in grid)
         if key not in measured:
             source = factory.fit(name, parameters)
-            measured[key] = quality(source, window, factory.settings.block_size, catalogue)
+            measured[key] = quality(source, users, factory.settings.block_size, catalogue)
         return measured[key]
 
     def value(parameters: Parameters) -> float:
@@ -75,7 +77,7 @@ def tune(
     best = coordinate_search(tried, value, start=start)
     warn_of_edges(f"source {name}", tried, best.parameters)
     assert best.ndcg is not None
-    log.info("source %s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(window.user_ids))
+    log.info("source %s: %s, NDCG@10 %.4f on %s users", name, best.parameters, best.ndcg, len(users))
     if incumbent is None or incumbent == best.parameters or not is_of(incumbent, grid):
         return best
     if beats(measure(best.parameters), measure(incumbent)):
@@ -161,10 +163,10 @@ def warn_of_edges(name: str, tried: Grids, best: Parameters) -> None:
 
 
 def quality(
-    source: CandidateSource, window: Window, block_size: int, catalogue: Catalogue | None = None
+    source: CandidateSource, users: Users, block_size: int, catalogue: Catalogue | None = None
 ) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """NDCG@10 per user of a source alone over the whole catalogue, seen items removed."""
-    users, values = Users.of(window), [np.zeros(0)]
+    values = [np.zeros(0)]
     for start in range(0, len(users), block_size):
         block = users.part(start, block_size)
         assert block.targets is not None
@@ -172,19 +174,17 @@ def quality(
     return np.concatenate(values)
 
 
-def tuning_users(window: Window, most: int, seed: int, source: str) -> Window:
+def tuning_users(users: U, most: int, seed: int, source: str) -> U:
     """A seeded sample of the users on whom a source (or the ranker) is tuned: those with a history, or without.
 
     Only `newcomers` is for those without. What says the same to everybody is tuned on those with a history too: the
     share of new users in a window is an accident, and would decide what the others get. If there are none of them,
     all users stand in. `stated` is for those who said something, and nobody can stand in for them.
     """
-    assert window.targets is not None
-    known = window.history.lengths > 0
+    known = users.history.lengths > 0
     able = ~known if source == "newcomers" else known
-    rows = window.stated.of(window.user_ids)[0] if source == "stated" else np.flatnonzero(able)
-    rows = rows if len(rows) or source == "stated" else np.arange(len(window.user_ids))
+    rows = users.stated.of(users.user_ids)[0] if source == "stated" else np.flatnonzero(able)
+    rows = rows if len(rows) or source == "stated" else np.arange(len(users.user_ids))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    history, targets = window.history.take(rows), window.targets.take(rows)
-    return replace(window, user_ids=window.user_ids[rows], history=history, targets=targets)
+    return users.take(rows)

@@ -188,7 +188,9 @@ def night(**settings):
     read = lambda name: SimpleNamespace(read=lambda *_: tables[name])  # noqa: E731
     task = SimpleNamespace(config=config, read=read, counters={})
     before = Lists(LOG.user_ids)
-    after = reranked(task, LOG, before, run=lambda function, *given, **named: function(*given, **named, threads=1))
+    after = reranked(
+        task, lambda: LOG, before, run=lambda function, *given, **named: function(*given, **named, threads=1)
+    )
     tables_of = [pa.concat_tables([one.table(n) for n in range(one.count)]) for one in (before, after)]
     return task, before, after, *tables_of
 

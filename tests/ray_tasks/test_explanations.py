@@ -246,6 +246,12 @@ def test_evidence_is_the_largest_positive_contributions_of_the_source_that_propo
             assert pieces == [(history[row], -amount) for amount, row in sorted(positive)]
 
 
+def test_a_source_that_is_named_only_where_nothing_is_cited_does_not_come_before_those_that_cite():
+    proposed_by = ["popularity", "newcomers", "new_items", "text"]
+    assert in_order(proposed_by, Told(("new_items",))) == proposed_by
+    assert in_order(proposed_by, Told(("newcomers", "text"))) == ["newcomers", "text", "popularity", "new_items"]
+
+
 @settings(deadline=None, max_examples=40)
 @given(events(), st.data())
 def test_what_an_earlier_night_cited_stays_while_it_is_nearly_as_strong_and_nothing_else_does(drawn, data):

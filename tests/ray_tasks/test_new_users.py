@@ -93,8 +93,7 @@ def test_new_users_are_served_where_the_settings_leave_room(features, expected):
         config=SimpleNamespace(features=Features(**features), as_of=AS_OF),
         read=lambda name: SimpleNamespace(read=tables[name].select),
     )
-    known = SimpleNamespace(user_ids=ids("u0", "u1", "u2"))
-    assert served_users(task, known).tolist() == expected
+    assert served_users(task, ids("u0", "u1", "u2")).tolist() == expected
 
 
 def test_the_newest_requests_speak_and_tastes_only_where_the_source_names_them():

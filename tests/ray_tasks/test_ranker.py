@@ -21,8 +21,8 @@ from ray_tasks.ranker.candidate_files import CandidateFiles
 from ray_tasks.ranker.features import Lists, fusion
 from ray_tasks.ranker.gate import Decision, ServingModel, decide, fit
 from ray_tasks.ranker.ranked_lists import recommendations
+from ray_tasks.ranker.teaching import validation_lists, validation_users, with_label_weights
 from ray_tasks.ranker.trees import FOLDS, Folds, Ranker, Training
-from ray_tasks.ranking import validation_lists, with_label_weights
 from schemas.candidates_config import SOURCES, Candidates
 from schemas.lake import Snapshot
 from schemas.ranking_config import Ranking
@@ -213,9 +213,8 @@ def trained(tmp_path):
             uris.append(str(tmp_path / f"{folder}-{name}.parquet"))
             pq.write_table(scorer.table(users), uris[-1])
         files = CandidateFiles.of(Snapshot("candidates", date(2026, 11, 22), 0, tuple(uris)))
-        config = SimpleNamespace(ranking=Ranking(trees=10, training_users=25), seed=1)
-        lists, targets = validation_lists(log, files, config)
-        return fit(lists, targets, log.item_ids, config.ranking, config.seed).model
+        lists, targets = validation_lists(files, *validation_users(log, 25, seed=1))
+        return fit(lists, targets, log.item_ids, Ranking(trees=10, training_users=25), seed=1).model
 
     return train
 

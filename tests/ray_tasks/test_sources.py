@@ -11,6 +11,7 @@ from small_log import N_ITEMS, Event, events, log_of, random_vectors
 
 from ray_tasks.interactions.rows import Rows, decay, steady
 from ray_tasks.interactions.windows import window
+from ray_tasks.retrieval.candidate_blocks import Users
 from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
 from ray_tasks.retrieval.factory import grids
 from ray_tasks.retrieval.popularity import RecentPopularity, counts, first_events
@@ -247,18 +248,18 @@ def test_users_without_history_are_left_to_popularity():
 
 def test_quality_is_ndcg_of_unseen_items_whatever_the_block():
     drawn = [Event(u, 0, u, "train") for u in range(3)] + [Event(u, 1 + u % 2, 50, "validation") for u in range(4)]
-    view = window(log_of(drawn), "validation")
+    users = Users.of(window(log_of(drawn), "validation"))
 
     class Fixed:
         def score(self, history):
             return np.tile(np.float32([9, 3, 2, 1, 0, -1, np.nan, 0]), (len(history), 1))
 
-    whole = quality(Fixed(), view, 100)
+    whole = quality(Fixed(), users, 100)
     second = 1 / np.log2(3)
     third = 1 / np.log2(4)
     # Item 0 is seen by all but u03, for whom it takes the first place.
     assert whole == pytest.approx([1, second, 1, third])
-    assert np.array_equal(quality(Fixed(), view, 1), whole)
+    assert np.array_equal(quality(Fixed(), users, 1), whole)
 
 
 def test_the_search_tries_only_neighbours_of_what_is_known_already():
