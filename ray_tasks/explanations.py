@@ -27,7 +27,7 @@ from ray_tasks.interactions.stored_log import StoredLog, users_alone
 from ray_tasks.interactions.user_blocks import write_stage
 from ray_tasks.interactions.windows import Log, Window, window
 from ray_tasks.profiles.wire import Spool
-from ray_tasks.ray_session import ray_session
+from ray_tasks.ray_session import in_worker, ray_session
 from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_texts import ItemTexts, read_texts
 from ray_tasks.retrieval.popularity import counts
@@ -180,6 +180,8 @@ def told_in(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Told]:
 
 def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot, most: int) -> list[Draft]:
     """Drafts of the first places of lists whose arm lets the model phrase, the most telling places first."""
+    import ray
+
     places = {arm: one.places for arm, one in explainer.settings.items() if one.style == "llm"}
     first = pc.field("rank") <= max(places.values())
     rows = recommended.dataset().to_table(["user_id", "rank", "arm"], first)
@@ -187,7 +189,8 @@ def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot
     chosen = first_places(rows, places, activity, most)
     mine = pc.field("user_id").isin(pa.array(sorted({user_id for user_id, _ in chosen}), pa.string()))
     likes = likes_of(profiles.dataset().to_table(LIKES_READ, mine))
-    found = explainer.drafts(recommended.dataset().to_table(filter=mine & first), likes)
+    rows = recommended.dataset().to_table(filter=mine & first)
+    found: list[Draft] = ray.get(in_worker(Explainer.drafts, explainer, rows, likes))  # which needs all sources
     by_place = {(draft.row["user_id"], draft.row["rank"]): draft for draft in found}
     return [by_place[place] for place in chosen]
 
