@@ -31,10 +31,12 @@ def ray_session() -> Iterator[None]:
     """Ray for the body of the `with`: joins RAY_ADDRESS if set, else a local cluster with all cores.
 
     Workers import our packages from where this process has them. Ray is disconnected (a local one stopped)
-    at the end, on errors too. Inside a session that is already running it starts nothing and stops nothing.
+    at the end, on errors too; an error of a worker is raised as what it was there. Inside a session that is
+    already running it starts nothing and stops nothing.
     """
     os.environ.update({name: value for name, value in SETTINGS.items() if name not in os.environ})
     import ray
+    from ray.exceptions import RayTaskError
 
     if ray.is_initialized():
         yield
@@ -44,6 +46,11 @@ def ray_session() -> Iterator[None]:
     log.info("ray: %s, %s CPUs", os.environ.get("RAY_ADDRESS") or "local", int(ray.cluster_resources().get("CPU", 0)))
     try:
         yield
+    except RayTaskError as error:
+        # What went wrong in a worker goes by its own name; the worker's traceback is told with it.
+        if isinstance(error.cause, Exception):
+            raise error.cause from error
+        raise
     finally:
         ray.shutdown()
 
