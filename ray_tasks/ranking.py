@@ -38,6 +38,7 @@ from ray_tasks.retrieval.item_factors import with_ials
 from ray_tasks.retrieval.popularity import RecentPopularity
 from ray_tasks.retrieval.text_similarity import item_vectors
 from schemas.config import RunConfig
+from schemas.lake import Stage
 from schemas.night import Task, night_task, task_arguments
 from schemas.repeat import recipe, repeated
 
@@ -52,28 +53,17 @@ def main() -> None:
         if repeated(task, deciding_state(registry)):
             return
         with ray_session():
-            known = StoredLog.read(task)
-            served = served_users(task, known.user_ids)
-            files = CandidateFiles.of(task.read("candidates"))
+            known, files = StoredLog.read(task), CandidateFiles.of(task.read("candidates"))
             about = files, task.read("splits"), config.ranking.training_users, config.seed
             teacher = Teacher(known.made(training_lists, *about), known.item_ids, config.seed)
             challenger, election = choose_model(teacher, registry)
-            published, offline = task.stage("recommendations"), task.stage("offline_rankings")
-            size, model = config.candidates.block_size, election.model
-            used = with_ials(config.candidates, task.read("item_factors")).used
-            final, state = final_lists(task, known.asked(served_window, served)), digest_of(to_files(model))
-            made = ways(config, model, final, lambda settings: teacher.learnt(settings).model)
-            blocks = ServedBlocks(files, served, made, config.experiments, config.night, config.ranking.arm, size)
-            # Its lists only tell where it would put what is shown anyway.
-            other = challenger if digest_of(to_files(challenger)) != state else None
-            shares = shuffled_shares(made, config.ranking.arm)
-            served_lists = with_shuffled(reranked(task, known.here, blocks), files, other, shares, config.night)
-            write_stage(task, published, served_lists, state=state)
-            tested = StoredBlocks.made(OfflineBlocks.of, known.reference, files, model, used, size)
-            write_stage(task, offline, tested, state=state)
-            shown, own = (example_reasons(files, final, config, one) for one in (model, challenger))
-        task.publish(published)
-        task.publish(offline)
+            final = final_lists(task, known.asked(served_window, served_users(task, known.user_ids)))
+            blocks = served_blocks(config, files, final, teacher, election.model)
+            served = write_served(task, known, blocks, election.model, challenger)
+            tested = write_tested(task, known, files, election.model)
+            shown, own = (example_reasons(files, final, config, one) for one in (election.model, challenger))
+        task.publish(served)
+        task.publish(tested)
         entry = entry_of(challenger, config, own)
         task.counters.update(counters(challenger, settle(registry, election, entry), shown))
         settled = deciding_state(registry)  # what the next night finds, if nothing else changes
@@ -138,6 +128,37 @@ def counters(challenger: ServingModel, election: Election, shown: list[Example])
         "feature_importance": model.ranker.importance(),
         "examples": shown,
     }
+
+
+def served_blocks(
+    config: RunConfig, files: CandidateFiles, final: FinalLists, teacher: Teacher, serving: ServingModel
+) -> ServedBlocks:
+    """Each user's list, made in the way of the user's arm; an arm may learn a ranker of its own."""
+    made = ways(config, serving, final, lambda settings: teacher.learnt(settings).model)
+    usual, size = config.ranking.arm, config.candidates.block_size
+    return ServedBlocks(files, final.user_ids, made, config.experiments, config.night, usual, size)
+
+
+def write_served(
+    task: Task, known: StoredLog, blocks: ServedBlocks, serving: ServingModel, challenger: ServingModel
+) -> Stage:
+    """Write `recommendations`: some lists re-ordered by a language model, some shown in a drawn order."""
+    stage, state = task.stage("recommendations"), digest_of(to_files(serving))
+    # The challenger's lists only tell where it would put what is shown anyway.
+    other = challenger if digest_of(to_files(challenger)) != state else None
+    shares = shuffled_shares(blocks.ways, blocks.usual)
+    lists = with_shuffled(reranked(task, known.here, blocks), blocks.files, other, shares, blocks.night)
+    write_stage(task, stage, lists, state=state)
+    return stage
+
+
+def write_tested(task: Task, known: StoredLog, files: CandidateFiles, serving: ServingModel) -> Stage:
+    """Write `offline_rankings`: the test users' lists by the model that serves, by fusion and by each source."""
+    settings, stage = task.config.candidates, task.stage("offline_rankings")
+    used = with_ials(settings, task.read("item_factors")).used
+    blocks = StoredBlocks.made(OfflineBlocks.of, known.reference, files, serving, used, settings.block_size)
+    write_stage(task, stage, blocks, state=digest_of(to_files(serving)))
+    return stage
 
 
 def final_lists(task: Task, view: Window) -> FinalLists:

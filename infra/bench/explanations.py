@@ -144,7 +144,8 @@ def faithfulness(task: Task, rows: Sequence[Mapping[str, Any]], size: int) -> Ro
 
 def night_scorer(task: Task) -> tuple[Scorer, Users, ServingModel]:
     """Sources fitted and ranker loaded as the night had them."""
-    known, settings, config = read_log(task), task.config.candidates, task.config
+    settings, config = task.config.candidates, task.config
+    known = read_log(task.read("splits"), task.read("items"), config)
     view = window(known, "serving", served_users(task, known.user_ids))
     factory = SourceFactory(view.log, read_texts(task), settings, config.seed)
     sources = {}

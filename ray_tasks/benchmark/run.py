@@ -103,12 +103,12 @@ class Comparison:
         users = restrict(view, catalogues[headline])
         with self.timed("tune"):
             tuned, of_peers = both(
-                lambda: tune_all(self.trials(users, factory), factory, catalogues[headline]),
+                lambda: tune_all(self.trials(users, factory), factory.in_store, catalogues[headline]),
                 lambda: self.peers.tune(users, catalogues[headline]) if self.peers else {},
             )
             tuned |= of_peers
         with self.timed("fit"):
-            fitted = fit_all(factory, self.parameters(tuned))
+            fitted = fit_all(factory.in_store, self.parameters(tuned))
         learnt: dict[str, dict[str, Blend]] = {}
         for name, allowed in catalogues.items():
             users = learners(restrict(view, allowed), self.ranking.training_users, self.seed)
@@ -143,7 +143,7 @@ class Comparison:
         views = {name: restrict(view, allowed) for name, allowed in catalogues.items()}
         with self.timed("fit"):
             fitted, others = both(
-                lambda: fit_all(factory, inside),
+                lambda: fit_all(factory.in_store, inside),
                 lambda: self.peers.rank(views, tuned, catalogues) if self.peers else {},
             )
         with self.timed("rank"):
@@ -178,7 +178,7 @@ class Comparison:
         def ranked(source: CandidateSource) -> dict[str, Ints]:
             return {name: rank_alone(source, view, settings, catalogues[name]) for name, view in views.items()}
 
-        found = each_fitted(factory, models, ranked)
+        found = each_fitted(factory.in_store, models, ranked)
         return {name: {model: lists[name] for model, lists in found.items()} for name in catalogues}
 
     def reranked(self, cut: Log, view: Window) -> dict[str, Any]:

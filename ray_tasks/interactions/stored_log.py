@@ -6,14 +6,14 @@ not: it has the ids, and references to what workers make.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_tasks.interactions.windows import Log, Window, encode, window
+from ray_tasks.interactions.windows import Log, Window, read_log, window
 from ray_tasks.ray_session import in_worker
+from schemas.config import RunConfig
 from schemas.lake import Snapshot
 from schemas.night import Task
 
@@ -28,12 +28,10 @@ class StoredLog:
 
     @classmethod
     def read(cls, task: Task) -> "StoredLog":
-        """The night's log, from its `splits` and `items`, as `read_log` reads it."""
+        """The night's log, from its `splits` and `items`."""
         import ray
 
-        config = task.config
-        tables = task.read("splits"), task.read("items")
-        *ids, reference = in_worker(_read, *tables, config.as_of, config.evaluation.min_rating, parts=3)
+        *ids, reference = in_worker(_read, task.read("splits"), task.read("items"), task.config, parts=3)
         user_ids, item_ids = ray.get(ids)
         return cls(user_ids, item_ids, reference)
 
@@ -70,8 +68,6 @@ def known_at_first(log: Log) -> NDArray[np.object_]:
     return log.user_ids[np.unique(log.user[log.split == 0])]
 
 
-def _read(
-    splits: Snapshot, items: Snapshot, before: datetime, min_rating: float | None
-) -> tuple[NDArray[np.object_], NDArray[np.object_], Log]:
-    log = encode(splits.dataset(), items.read(["item_id"]), before, min_rating)
+def _read(splits: Snapshot, items: Snapshot, config: RunConfig) -> tuple[NDArray[np.object_], NDArray[np.object_], Log]:
+    log = read_log(splits, items, config)
     return log.user_ids, log.item_ids, log

@@ -18,8 +18,9 @@ from scipy.sparse import csr_matrix
 from ray_tasks.interactions.rows import Ints, Rows, ends, places
 from ray_tasks.interactions.stated import Stated
 from schemas.batches import in_batches
+from schemas.config import RunConfig
 from schemas.errors import LakeError
-from schemas.night import Task
+from schemas.lake import Snapshot
 
 SPLITS = ("train", "validation", "test")
 WINDOWS = {"validation": 1, "test": 2, "serving": 3}
@@ -127,10 +128,9 @@ def encode(splits: ds.Dataset, items: pa.Table, before: datetime, min_rating: fl
     return Log(*ids, *(columns.pop(0)[order] for _ in KINDS))  # one column at a time is there twice
 
 
-def read_log(task: Task) -> Log:
-    """The night's log, from its `splits` and `items`."""
-    splits, items = task.read("splits").dataset(), task.read("items").read(["item_id"])
-    return encode(splits, items, task.config.as_of, task.config.evaluation.min_rating)
+def read_log(splits: Snapshot, items: Snapshot, config: RunConfig) -> Log:
+    """A night's log, from its `splits` and `items`."""
+    return encode(splits.dataset(), items.read(["item_id"]), config.as_of, config.evaluation.min_rating)
 
 
 def _early(splits: ds.Dataset, names: list[str], before: datetime) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ray_tasks.interactions.rows import Rows
 from ray_tasks.interactions.windows import Log
-from ray_tasks.ray_session import one_core_task
+from ray_tasks.ray_session import in_worker
 from ray_tasks.retrieval.cooccurrence import Cooccurrence, fit_ease, fit_item_item
 from ray_tasks.retrieval.generative import GenerativeSettings, fit_generative
 from ray_tasks.retrieval.graph import fit_graph
@@ -70,7 +70,7 @@ class SourceFactory:
 
         A worker computes that: counts take the square of the core, and whoever only hands out work need not hold them.
         """
-        return one_core_task(SourceFactory.shared).remote(self)
+        return in_worker(SourceFactory.shared, self)
 
     def fit(self, name: str, parameters: Parameters) -> CandidateSource:
         """A source by name with its parameters."""

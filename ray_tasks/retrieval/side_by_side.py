@@ -6,7 +6,7 @@ A source's numbers are the same wherever it is fitted: each task has one thread.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ray_tasks.interactions.windows import Window
 from ray_tasks.ray_session import cores, log_progress, one_core_task
@@ -16,8 +16,11 @@ from ray_tasks.retrieval.source import CandidateSource
 from ray_tasks.retrieval.tuning import Tuned, tune, tuning_users
 
 T = TypeVar("T")
-Factory = SourceFactory | Any
-"""A factory, or a reference to one with what its sources share, which a worker has put into Ray's object store."""
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+    Factory = ObjectRef[SourceFactory]
+    """A factory in Ray's object store, with what its sources share (`SourceFactory.in_store`)."""
 
 SLOWEST_FIRST = ("generative", "sequence_text", "sequence", "two_tower", "ease_text", "ease", "ials", "item_item")
 """Begun before the others, so that no core waits for a long one at the end."""
@@ -65,7 +68,7 @@ def trials_of(
     return found
 
 
-def tune_all(trials: Sequence[Trial], factory: Factory, catalogue: Catalogue | None = None) -> dict[str, Tuned]:
+def tune_all(trials: Sequence[Trial], factory: "Factory", catalogue: Catalogue | None = None) -> dict[str, Tuned]:
     """Every trial's best parameters, inside a Ray session.
 
     A trial is handed to Ray when a core is free for it, because Ray takes tasks in the order in which they could begin:
@@ -73,7 +76,7 @@ def tune_all(trials: Sequence[Trial], factory: Factory, catalogue: Catalogue | N
     """
     import ray
 
-    shared, task, most = _in_store(factory), one_core_task(_tuned), int(cores())
+    task, most = one_core_task(_tuned), int(cores())
     waiting = {trial.name: trial for trial in sorted(trials, key=lambda trial: _turn(trial.source))}
     running: dict[Any, str] = {}
     found: dict[str, Tuned] = {}
@@ -81,7 +84,7 @@ def tune_all(trials: Sequence[Trial], factory: Factory, catalogue: Catalogue | N
         able = [name for name, trial in waiting.items() if trial.start_from is None or trial.start_from in found]
         for name in able[: most - len(running)]:
             trial = waiting.pop(name)
-            running[task.remote(shared, catalogue, trial, found.get(trial.start_from or ""))] = name
+            running[task.remote(factory, catalogue, trial, found.get(trial.start_from or ""))] = name
         for done in ray.wait(list(running))[0]:
             found[running.pop(done)] = ray.get(done)
     return {trial.name: found[trial.name] for trial in trials}
@@ -108,7 +111,7 @@ class FittedSources(Mapping[str, CandidateSource]):
         return len(self.references)
 
 
-def fit_all(factory: Factory, parameters: Mapping[str, Parameters]) -> Mapping[str, CandidateSource]:
+def fit_all(factory: "Factory", parameters: Mapping[str, Parameters]) -> Mapping[str, CandidateSource]:
     """Every source fitted with its parameters, inside a Ray session; usable until its end."""
     import ray
 
@@ -119,7 +122,7 @@ def fit_all(factory: Factory, parameters: Mapping[str, Parameters]) -> Mapping[s
 
 
 def each_fitted(
-    factory: Factory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], T]
+    factory: "Factory", models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], T]
 ) -> dict[str, T]:
     """What `work` makes of every model, where it was fitted: a source with its parameters, inside a Ray session."""
     import ray
@@ -129,19 +132,15 @@ def each_fitted(
 
 
 def _begun(
-    factory: Factory, models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], Any]
+    factory: "Factory", models: Mapping[str, tuple[str, Parameters]], work: Callable[[CandidateSource], Any]
 ) -> dict[str, Any]:
     """References to what will be made of every model, in the order of `models`; the slowest are begun first."""
     import ray
 
-    shared, put, task = _in_store(factory), ray.put(work), one_core_task(_fitted)
+    put, task = ray.put(work), one_core_task(_fitted)
     ordered = sorted(models, key=lambda one: _turn(models[one][0]))
-    found = {name: task.remote(shared, put, *models[name]) for name in ordered}
+    found = {name: task.remote(factory, put, *models[name]) for name in ordered}
     return {name: found[name] for name in models}
-
-
-def _in_store(factory: Factory) -> Any:
-    return factory.in_store if isinstance(factory, SourceFactory) else factory
 
 
 def _turn(source: str) -> int:

@@ -19,6 +19,7 @@ from ray_tasks import benchmark_ranking
 from ray_tasks.benchmark import blend, published, run
 from ray_tasks.benchmark.protocols import PROTOCOLS
 from ray_tasks.interactions.windows import window
+from ray_tasks.retrieval.factory import SourceFactory
 from schemas.benchmark import Benchmark, load_benchmark, save_benchmark
 from schemas.champions import mlflow_client
 from schemas.config import freeze
@@ -97,6 +98,7 @@ def done(tmp_path_factory):
             patch.setattr(module, "write_blocks", write_plainly)
         for module in (run, benchmark_ranking):
             patch.setattr(module, "ray_session", nullcontext)
+        patch.setattr(SourceFactory, "in_store", property(lambda factory: factory))
         records = [run_task(config) for _ in range(2)]
     return config, Lake(config.lake).snapshot(TABLE, NIGHT), *records
 
