@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_tasks.evidence import tastes
 from ray_tasks.evidence.catalogue import Catalogue
+from ray_tasks.evidence.tastes import Taste, typical
 from ray_tasks.evidence.users import UserFacts, user_evidence
 from ray_tasks.generation.factory import generator_revision, make_token_counter
 from ray_tasks.interactions.id_parts import IdParts
@@ -56,7 +56,7 @@ def write_user_profiles(task: Task) -> None:
     counts = task.read("item_statistics").read(["item_id", "n_interactions"]).to_pylist()
     vocabulary = Vocabulary.from_table(task.read("vocabularies").read())
     catalogue = Catalogue.of(documents, vocabulary, profiles)
-    usual = tastes.typical(catalogue.themes_of, {row["item_id"]: row["n_interactions"] for row in counts})
+    usual = typical(catalogue.themes_of, {row["item_id"]: row["n_interactions"] for row in counts})
     reader = UserReader.of(catalogue, usual, task.config)
     with tempfile.TemporaryDirectory(prefix="nightrec-users-") as folder:
         entities = EntityFiles(Path(folder), entities_in_parts(task, reader, Path(folder)))
@@ -80,7 +80,7 @@ def entities_in_parts(task: Task, reader: "UserReader", folder: Path) -> Iterato
 
 @dataclass(frozen=True)
 class UserReader:
-    """Makes entities of users. `usual` is `tastes.typical`; `count` tells how many tokens a text has."""
+    """Makes entities of users. `usual` is `typical`; `count` tells how many tokens a text has."""
 
     catalogue: Catalogue
     usual: Mapping[str, float]
@@ -97,10 +97,11 @@ class UserReader:
 
     def entity(self, history: Row, facts: UserFacts | None = None) -> Entity:
         """From a row of `user_histories` and what the user said."""
-        evidence = user_evidence(history, self.catalogue, self.usual, self.count, self.generator.evidence_tokens, facts)
+        taste = Taste.of(history["items"], self.catalogue.themes_of, self.usual, facts.feedback if facts else None)
+        about = self.catalogue, self.usual, self.count, self.generator.evidence_tokens
+        evidence = user_evidence(history["user_id"], taste, *about, facts)
         key = generation_key(self.recipe, evidence, USER.schema(evidence, self.generator))
-        figures = user_figures(history, self.catalogue, self.usual, facts)
-        return Entity(evidence, self.recipe, key, history["n_interactions"], figures)
+        return Entity(evidence, self.recipe, key, history["n_interactions"], figures_of(taste))
 
 
 def user_entities(
@@ -110,22 +111,18 @@ def user_entities(
     config: RunConfig,
     known: Mapping[str, UserFacts] | None = None,
 ) -> list[Entity]:
-    """Rows of `user_histories` as entities. `usual` is `tastes.typical`; `known` is what users said, by user_id."""
+    """Rows of `user_histories` as entities. `usual` is `typical`; `known` is what users said, by user_id."""
     reader = UserReader.of(catalogue, usual, config)
     return [reader.entity(row, (known or {}).get(row["user_id"])) for row in histories]
 
 
-def user_figures(
-    history: Row, catalogue: Catalogue, usual: Mapping[str, float], facts: UserFacts | None = None
-) -> dict[str, Any]:
+def figures_of(taste: Taste) -> dict[str, Any]:
     """The computed columns: strengths of likes and dislikes, avoided themes, confidence."""
-    found = tastes.opinions(history["items"], facts.feedback if facts else None)
-    everything = [*found.liked, *found.disliked]
     return {
-        "likes": tastes.strengths(found.liked, catalogue.themes_of),
-        "dislikes": tastes.strengths(found.disliked, catalogue.themes_of),
-        "avoided": list(tastes.avoided(everything, catalogue.themes_of, usual)),
-        "confidence": tastes.confidence(len(everything)),
+        "likes": taste.likes,
+        "dislikes": taste.dislikes,
+        "avoided": list(taste.avoided),
+        "confidence": taste.confidence,
     }
 
 

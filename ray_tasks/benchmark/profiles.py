@@ -25,6 +25,7 @@ from ray_tasks.profiles.plan import Due, Entity, Freshness, Row, plan_profiles
 from ray_tasks.profiles.publication import answers, carried_out, cost_of, tokens_of
 from ray_tasks.profiles.rows import Outcome
 from ray_tasks.profiles.wire import Spool
+from ray_tasks.profiles.writer import Writers
 from ray_tasks.vocabulary.induction import induce
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.generation_config import Generator
@@ -76,9 +77,9 @@ def item_profiles(data: Dataset, cut: Log, generator: Generator, folder: Path, b
     activity = {row["item_id"]: float(n) for row, n in zip(rows, taken, strict=True)}
     entities = item_entities(rows, Catalogue.of(rows, vocabulary), vocabulary, generator, activity, {}, {})
     started, spool = time.monotonic(), Spool(str(folder))
-    kept = sum(1 for _ in spool)
+    kept = len(spool)
     answered = _answered(entities, generator, vocabulary.words(), budget, spool)
-    is_new = sum(1 for _ in spool) > kept
+    is_new = len(spool) > kept
     accepted = {item_id: one for item_id, one in answered.items() if one.last["reason"] is None}
     return Profiles(
         _texts(entities, accepted),
@@ -97,8 +98,10 @@ def _answered(
     freshness = Freshness(date.min, 1, 1, frozenset())
     plan = plan_profiles(((entity, None) for entity in entities), budget, cost, freshness)
 
+    writers = Writers(ITEM.name, generator, words)
+
     def answer(asked: Sequence[Due], spare: float) -> Iterable[Row]:
-        return answers(spool, chosen(entities, asked), ITEM, generator, words, spare)
+        return answers(spool, chosen(entities, asked), writers, spare)
 
     return carried_out(plan, budget, lambda due: due.reserve, answer, least=generator.batch_size)[1]
 

@@ -99,3 +99,33 @@ def avoided(
 def confidence(n_items: int) -> float:
     """How sure a profile can be, in [0, 1): n / (n + EVIDENCE_HALF) for n liked and disliked items."""
     return round(n_items / (n_items + EVIDENCE_HALF), 3)
+
+
+@dataclass(frozen=True)
+class Taste:
+    """All of that about one user. `likes` and `dislikes` are `strengths` of the items that the user likes or not."""
+
+    opinions: Opinions
+    likes: Mapping[str, float]
+    dislikes: Mapping[str, float]
+    avoided: tuple[str, ...]
+    confidence: float
+
+    @classmethod
+    def of(
+        cls,
+        history: Sequence[Mapping[str, object]],
+        themes: Mapping[str, Sequence[str]],
+        usual: Mapping[str, float],
+        feedback: Mapping[str, str] | None = None,
+    ) -> "Taste":
+        """From a history, most recent first, the themes of its items, and `typical`."""
+        found = opinions(history, feedback)
+        everything = [*found.liked, *found.disliked]
+        return cls(
+            found,
+            strengths(found.liked, themes),
+            strengths(found.disliked, themes),
+            avoided(everything, themes, usual),
+            confidence(len(everything)),
+        )

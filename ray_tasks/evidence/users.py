@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_uppercase
-from typing import Any
 
 from ray_tasks.evidence.catalogue import Catalogue
 from ray_tasks.evidence.pieces import Evidence, Piece, within_budget
-from ray_tasks.evidence.tastes import Opinions, avoided, distinctive, opinions, strengths
+from ray_tasks.evidence.tastes import Opinions, Taste, distinctive
 from ray_tasks.privacy.scrubbing import scrub
 from ray_tasks.text import as_data, is_order, natural_title
 
@@ -21,7 +20,6 @@ MOST_THEMES, OFTEN = 6, 3
 """Themes that claims may be about, and of these how many the prompt names as the most distinctive."""
 
 HEADINGS = {"recent": "Recent", "earlier": "Earlier", "disliked": "Disliked", "review": "Review", "said": "Said"}
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -53,32 +51,32 @@ def windows(found: Opinions, catalogue: Catalogue) -> Windows:
 
 
 def user_evidence(
-    history: Row,
+    user_id: str,
+    taste: Taste,
     catalogue: Catalogue,
     usual: Mapping[str, float],
     count: Callable[[str], int],
     budget: int,
     known: UserFacts | None = None,
 ) -> Evidence:
-    """Evidence of a row of `user_histories`, at most `budget` tokens long. `usual` is `tastes.typical` of all users."""
+    """Evidence of a user, at most `budget` tokens long. `usual` is `tastes.typical` of all users."""
     facts = known or UserFacts()
-    found = opinions(history["items"], facts.feedback)
-    chosen = windows(found, catalogue)
-    order = distinctive(strengths(found.liked, catalogue.themes_of), usual, 1_000)
+    chosen = windows(taste.opinions, catalogue)
+    order = distinctive(taste.likes, usual, 1_000)
     roles = {"recent": chosen.recent, "earlier": chosen.earlier, "disliked": chosen.disliked}
     pieces = [_item(catalogue, role, item_id, order) for role, ids in roles.items() for item_id in ids]
     kept = _named(within_budget(_interleaved([*pieces, *_words(facts, catalogue)]), count, budget))
     own = {label for piece in kept if piece.role in ("recent", "earlier") for label in piece.labels}
     # What is chosen less than usual is no taste, even where a few of many choices have it.
-    own -= set(avoided([*found.liked, *found.disliked], catalogue.themes_of, usual))
+    own -= set(taste.avoided)
     themes = tuple(sorted(own, key=order.index))[:MOST_THEMES]
     return Evidence(
-        entity_id=history["user_id"],
+        entity_id=user_id,
         title="",
         lines=(*_lines(kept), f"Often: {', '.join(themes[:OFTEN]) or 'various'}"),
         pieces=kept,
         themes=themes,
-        enough=len(found.liked) >= 3,
+        enough=len(taste.opinions.liked) >= 3,
     )
 
 

@@ -25,6 +25,7 @@ from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import answers, carried_out, cost_of
 from ray_tasks.profiles.rows import Outcome
 from ray_tasks.profiles.wire import Spool
+from ray_tasks.profiles.writer import Writers
 from schemas.generation_config import Generator
 
 LEAST = 24
@@ -106,8 +107,10 @@ def ask(
     due = [entity for key, entity in wanted.items() if key not in kept]
     plan = Plan.of(due, room, cost)
 
+    writers = Writers(EXPLANATION.name, author.config, words)
+
     def answer(asked: Sequence[Entity], spare_each: float) -> Iterable[Row]:
-        return answers(spool, asked, EXPLANATION, author.config, words, spare_each)
+        return answers(spool, asked, writers, spare_each)
 
     started = time.monotonic()
     left = budget - sum(spent.values())

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ray_tasks.profiles.plan import Due, Entity
 
+Packed = list[tuple[str, bytes]]
+"""Entities by id, each pickled: who moves them need not make them."""
+
 
 class EntityFiles:
     """Parts of entities, in the order in which they came; each pass reads them again."""
@@ -16,11 +19,14 @@ class EntityFiles:
         self._files = []
         for number, entities in enumerate(parts):
             self._files.append(folder / f"{number:06d}.pickle")
-            self._files[-1].write_bytes(pickle.dumps(list(entities)))
+            self._files[-1].write_bytes(pickle.dumps(_packed(entities)))
 
     def __iter__(self) -> Iterator[list[Entity]]:
-        for file in self._files:
-            yield pickle.loads(file.read_bytes())  # noqa: S301 - this process has written it
+        return ([_entity(one) for _, one in part] for part in self.packed())
+
+    def packed(self) -> Iterator[Packed]:
+        """The parts as they lie in the files."""
+        return (pickle.loads(file.read_bytes()) for file in self._files)  # noqa: S301 - this process has written it
 
 
 def chosen(entities: Iterable[Entity], due: Sequence[Due]) -> list[Entity]:
@@ -38,11 +44,11 @@ def in_rounds(parts: Iterable[Sequence[Entity]], due: Sequence[Due], size: int) 
     round_of = {one.entity_id: place // size for place, one in enumerate(due)}
     with tempfile.TemporaryDirectory(prefix="nightrec-asked-") as folder:
         files = [Path(folder, str(number)) for number in range(math.ceil(len(due) / size))]
-        for part in parts:
-            waiting: dict[int, list[Entity]] = {}
-            for entity in part:
-                if entity.entity_id in round_of:
-                    waiting.setdefault(round_of[entity.entity_id], []).append(entity)
+        for part in parts.packed() if isinstance(parts, EntityFiles) else map(_packed, parts):
+            waiting: dict[int, list[bytes]] = {}
+            for entity_id, entity in part:
+                if entity_id in round_of:
+                    waiting.setdefault(round_of[entity_id], []).append(entity)
             for number, entities in waiting.items():
                 with files[number].open("ab") as file:
                     pickle.dump(entities, file)
@@ -54,4 +60,13 @@ def _entities(path: Path) -> Iterator[Entity]:
     with path.open("rb") as file:
         end = path.stat().st_size
         while file.tell() < end:
-            yield from pickle.load(file)  # noqa: S301 - this process has written it
+            yield from map(_entity, pickle.load(file))  # noqa: S301 - this process has written it
+
+
+def _packed(entities: Iterable[Entity]) -> Packed:
+    return [(one.entity_id, pickle.dumps(one)) for one in entities]
+
+
+def _entity(packed: bytes) -> Entity:
+    found: Entity = pickle.loads(packed)  # noqa: S301 - this process has written it
+    return found

@@ -146,6 +146,7 @@ def _harmless() -> frozenset[str]:
     return frozenset(lexicon("grounding")["plain"]) | (ENGLISH_STOP_WORDS - first_person - {"fire", "cry", "bill"})
 
 
+@lru_cache(1_000)
 def _implied(known: frozenset[str]) -> frozenset[str]:
     """Words of the groups that the evidence has a word of, and the moods that it speaks for."""
     groups = [group for group in _groups().values() if any(_is_known(word, known) for word in group)]
@@ -162,7 +163,12 @@ def _parts(text: str) -> frozenset[str]:
 
 def _is_known(word: str, known: frozenset[str]) -> bool:
     """Whether evidence has the word, in singular or plural."""
-    return bool({word, word.rstrip("s"), f"{word}s", word.removesuffix("'s"), f"{word}'s"} & known)
+    return not known.isdisjoint(_forms(word))
+
+
+@lru_cache(100_000)
+def _forms(word: str) -> frozenset[str]:
+    return frozenset((word, word.rstrip("s"), f"{word}s", word.removesuffix("'s"), f"{word}'s"))
 
 
 def _plain(text: str) -> str:

@@ -19,7 +19,7 @@ from ray_tasks.profiles.plan import Asked, Due, Entity, Freshness, Plan, Row, ex
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.rows import Outcome, Writing, outcomes
 from ray_tasks.profiles.wire import Spool
-from ray_tasks.profiles.writer import generate
+from ray_tasks.profiles.writer import Writers
 from ray_tasks.ray_session import ray_session
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import RunConfig
@@ -59,9 +59,11 @@ def publish_profiles(
     until = None if settings.nightly_second_budget is None else _deadline(config, kind, is_used=spent is not None)
     spool = Spool(f"{run_folder(config.lake, config.run_id)}/answers/{kind.name}")
 
+    writers = Writers(kind.name, settings, words)
+
     def answer(asked: Sequence[Due], spare: float) -> Iterator[Row]:
         for entities in in_rounds(parts, asked, AT_ONCE):
-            yield from answers(spool, entities, kind, settings, words, spare, until)
+            yield from answers(spool, entities, writers, spare, until)
 
     started = time.monotonic()
     plan, answered = carried_out(
@@ -193,13 +195,7 @@ def tokens_of(rows: Iterable[Row]) -> int:
 
 
 def answers(
-    spool: Spool,
-    asked: Sequence[Entity],
-    kind: TextKind,
-    config: Generator,
-    words: frozenset[str],
-    spare: float,
-    until: float | None = None,
+    spool: Spool, asked: Sequence[Entity], writers: Writers, spare: float, until: float | None = None
 ) -> Iterator[Row]:
     """Attempts at entities: those in the spool, which an earlier try has paid for, then new ones, which join it.
 
@@ -210,7 +206,7 @@ def answers(
     due = [entity for entity in asked if (entity.key, entity.entity_id) not in paid]
     if until is not None and time.monotonic() > until:
         return
-    for table in generate(due, kind.name, config, words, spare=spare):
+    for table in writers.ask(due, spare):
         yield from spool.add(table).to_pylist()
         if until is not None and time.monotonic() > until:
             return

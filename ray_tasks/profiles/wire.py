@@ -29,10 +29,12 @@ ANSWERS = pa.schema(
 )
 
 
-def to_wire(entities: Sequence[Entity], size: int) -> list[pa.Table]:
+def to_wire(entities: Sequence[Entity], size: int) -> Iterator[pa.Table]:
     """Tables of ENTITIES, `size` rows each, in order."""
-    rows = [{"recipe": e.recipe, "key": e.key, "evidence": json.dumps(asdict(e.evidence))} for e in entities]
-    return [pa.Table.from_pylist(rows[at : at + size], schema=ENTITIES) for at in range(0, len(rows), size)]
+    for at in range(0, len(entities), size):
+        part = entities[at : at + size]
+        rows = [{"recipe": e.recipe, "key": e.key, "evidence": json.dumps(asdict(e.evidence))} for e in part]
+        yield pa.Table.from_pylist(rows, schema=ENTITIES)
 
 
 def from_wire(table: pa.Table) -> list[Entity]:
@@ -67,15 +69,20 @@ def _evidence(text: str) -> Evidence:
 class Spool:
     """Answers kept as they come, so that a task that fails half-way has not paid in vain.
 
-    One Parquet file per block in the run's folder; an answer is known by its generation key.
+    One Parquet file per block in the run's folder; an answer is known by its generation key. Iteration gives what
+    earlier tries have left there, `len` counts what this one adds as well.
     """
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._count = len(list_files(uri, ".parquet"))
+        self._earlier = list_files(uri, ".parquet")
+        self._count = len(self._earlier)
+
+    def __len__(self) -> int:
+        return self._count
 
     def __iter__(self) -> Iterator[pa.Table]:
-        for uri in list_files(self._uri, ".parquet"):
+        for uri in self._earlier:
             system, path = resolve(uri)
             yield pq.read_table(path, filesystem=system, schema=ANSWERS)
 

@@ -1,10 +1,11 @@
-"""The actor that asks the model, checks its answers and asks once more, and the Ray Data pipeline around it."""
+"""What asks the model, checks its answers and asks once more, and the workers that do so for a night."""
 
 import hashlib
 import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ log = logging.getLogger("nightrec.profiles")
 
 PROGRESS_SECONDS = 15
 BATCHES_PER_BLOCK = 2
-"""Batches of the generator per block of Ray Data: a block is what a killed worker has to do again."""
+"""Batches of the generator per block: a block is what a killed worker has to do again."""
 
 ATTEMPTS = 2
 
@@ -82,14 +83,16 @@ class ProfileWriter:
         words: frozenset[str],
         threads: int,
         generator: Any = None,
-        spare: float = math.inf,
     ) -> None:
-        self._author, self._spare = Author(kind, config, words), spare
+        self._author = Author(kind, config, words)
         self._generator: Generator = generator or make_generator(config, self._author.prompt.prefix, threads)
         self._has_answered = False
 
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """From a table of wire.ENTITIES to one of wire.ANSWERS: a row for every attempt at every entity."""
+    def __call__(self, block: pa.Table, spare: float = math.inf) -> pa.Table:
+        """From a table of wire.ENTITIES to one of wire.ANSWERS: a row for every attempt at every entity.
+
+        `spare` is what second attempts may cost in tokens per entity, beside what first ones leave of their reserve.
+        """
         pending = from_wire(block)
         rows: list[dict[str, Any]] = []
         for attempt in range(ATTEMPTS):
@@ -105,7 +108,7 @@ class ProfileWriter:
                 for entity, generation in zip(pending, generations, strict=True)
             ]
             rows += checked
-            pending = self._author.again(list(zip(pending, checked, strict=True)), self._spare)
+            pending = self._author.again(list(zip(pending, checked, strict=True)), spare)
             if not pending:
                 break
         return pa.Table.from_pylist(rows, schema=ANSWERS)
@@ -135,52 +138,73 @@ class ProfileWriter:
             return error
 
 
-def generate(
-    entities: Sequence[Entity],
-    kind: str,
-    config: GeneratorConfig,
-    words: frozenset[str],
-    generator: Generator | None = None,
-    spare: float = math.inf,
-) -> Iterator[pa.Table]:
-    """Ask for all entities, the most valuable first, and yield tables of wire.ANSWERS as they come, with progress.
+class Writers:
+    """Workers that ask the model: started for the first entities, and kept for all that follow in a Ray session.
 
-    A worker that dies is started again and does its block anew; `generator` replaces the configured one in tests.
-    `spare` is what second attempts may cost in tokens per entity, beside what first ones leave of their reserve.
+    One that dies is started again and does its block anew. `generator` replaces the configured one in tests.
     """
-    import ray
 
-    from ray_tasks.ray_session import cpus_per_actor, ray_session, threads_per_actor
+    def __init__(
+        self, kind: str, config: GeneratorConfig, words: frozenset[str], generator: Generator | None = None
+    ) -> None:
+        self._kind, self._config, self._words, self._generator = kind, config, words, generator
+        self._pool: Any = None
 
-    if config.backend == "vllm" and entities:
-        with ray_session():
-            yield from _with_progress(
-                _by_vllm(entities, Author(kind, config, words), config, spare), len(entities), kind
-            )
-        return
-    blocks = to_wire(entities, config.batch_size * BATCHES_PER_BLOCK)
-    if not blocks:
-        return
-    if config.backend == "transformers" and generator is None:
-        from ray_tasks.model_files import verify_model
+    def ask(self, entities: Sequence[Entity], spare: float = math.inf) -> Iterator[pa.Table]:
+        """Tables of wire.ANSWERS as they come, with progress; entities are asked about in their order.
 
-        verify_model(config.path)  # the error is clearer from here than from an actor
-    # An endpoint's limits are kept by one process; only local models gain from several.
-    actors = 1 if config.backend == "openai" else min(config.actors, len(blocks))
-    arguments = {"kind": kind, "config": config, "words": words, "threads": threads_per_actor(actors)}
-    arguments |= {"generator": generator, "spare": spare}
-    with ray_session():
-        answers = ray.data.from_arrow(blocks).map_batches(
-            ProfileWriter,
-            batch_format="pyarrow",
-            batch_size=None,
-            compute=ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=1),
-            num_cpus=cpus_per_actor(actors),
-            fn_constructor_kwargs=arguments,
-        )
-        yield from _with_progress(
-            answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0), len(entities), kind
-        )
+        `spare` is what second attempts may cost in tokens per entity, beside what first ones leave of their reserve.
+        """
+        if not entities:
+            return
+        if self._config.backend == "vllm":
+            author = Author(self._kind, self._config, self._words)
+            tables = _by_vllm(entities, author, self._config, spare)
+        else:
+            tables = self._by_workers(entities, spare)
+        yield from _with_progress(tables, len(entities), self._kind)
+
+    def _by_workers(self, entities: Sequence[Entity], spare: float) -> Iterator[pa.Table]:
+        size = self._config.batch_size * BATCHES_PER_BLOCK
+        self._pool = pool = self._pool or self._started(math.ceil(len(entities) / size))
+        for block in to_wire(entities, size):
+            answered = None if pool.has_free() else pool.get_next_unordered()
+            pool.submit(lambda worker, one: worker.answers.remote(one, spare), block)
+            if answered is not None:  # while the worker is busy with the next block
+                yield answered
+        while pool.has_next():
+            yield pool.get_next_unordered()
+
+    def _started(self, blocks: int) -> Any:
+        import ray
+        from ray.util import ActorPool
+
+        from ray_tasks.ray_session import cpus_per_actor, threads_per_actor
+
+        config = self._config
+        if config.backend == "transformers" and self._generator is None:
+            from ray_tasks.model_files import verify_model
+
+            verify_model(config.path)  # the error is clearer from here than from a worker
+        # An endpoint's limits are kept by one process; only local models gain from several.
+        count = 1 if config.backend == "openai" else min(config.actors, blocks)
+        worker = ray.remote(num_cpus=cpus_per_actor(count), max_restarts=-1, max_task_retries=-1)(_Worker)
+        arguments = self._kind, config, self._words, threads_per_actor(count), self._generator
+        return ActorPool([worker.remote(*arguments) for _ in range(count)])
+
+
+class _Worker:
+    """An actor around a ProfileWriter, which its first block makes: Ray hides the type of what fails before."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    @cached_property
+    def _writer(self) -> ProfileWriter:
+        return ProfileWriter(*self._arguments)
+
+    def answers(self, block: pa.Table, spare: float) -> pa.Table:
+        return self._writer(block, spare)
 
 
 def _by_vllm(

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from ray_tasks.profiles.kinds import KINDS
 from ray_tasks.profiles.plan import Entity
 from ray_tasks.profiles.rows import Outcome, outcomes
 from ray_tasks.profiles.wire import to_wire
-from ray_tasks.profiles.writer import ProfileWriter, generate
+from ray_tasks.profiles.writer import ProfileWriter, Writers
+from ray_tasks.ray_session import ray_session
 from schemas.generation_config import Generator as GeneratorConfig
 from schemas.tables import TABLES
 
@@ -76,7 +77,7 @@ def write(
     configured one in tests. Raises ModelError when the model's files are not in order.
     """
     if arm.config.backend == "vllm" and generator is None:
-        started, answers = time.monotonic(), generate(entities, kind, arm.config, words)
+        started, answers = time.monotonic(), _as_nights_ask(Writers(kind, arm.config, words), entities)
     else:
         writer = ProfileWriter(kind, arm.config, words, os.cpu_count() or 1, generator)
         started, answers = time.monotonic(), map(writer, to_wire(entities, arm.config.batch_size))
@@ -87,3 +88,8 @@ def write(
     seconds = time.monotonic() - started
     found: Mapping[str, Outcome] = outcomes(rows)
     return Written(arm, kind, tuple(entities), tuple(found[one.entity_id] for one in entities), seconds)
+
+
+def _as_nights_ask(writers: Writers, entities: Sequence[Entity]) -> Iterator[pa.Table]:
+    with ray_session():
+        yield from writers.ask(entities)

@@ -4,15 +4,13 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from writers_here import WritersHere
 
 from ray_tasks.benchmark.data import Dataset
 from ray_tasks.benchmark.profiles import described, item_profiles
 from ray_tasks.benchmark.texts import item_texts
 from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.interactions.windows import Log
-from ray_tasks.profiles import publication
-from ray_tasks.profiles.wire import to_wire
-from ray_tasks.profiles.writer import ProfileWriter
 from schemas.generation_config import Encoder, Generator
 
 N = 12
@@ -40,12 +38,12 @@ def asked(monkeypatch) -> list[str]:
     """Asks the fake model without Ray; holds whom it was asked about."""
     found: list[str] = []
 
-    def generate(entities, kind, config, words, spare):
-        found.extend(one.entity_id for one in entities)
-        writer = ProfileWriter(kind, config, words, 1, FakeGenerator(), spare)
-        return map(writer, to_wire(entities, config.batch_size))
+    class Noting(WritersHere):
+        def ask(self, entities, spare):
+            found.extend(one.entity_id for one in entities)
+            return super().ask(entities, spare)
 
-    monkeypatch.setattr(publication, "generate", generate)
+    monkeypatch.setattr("ray_tasks.benchmark.profiles.Writers", lambda *settings: Noting(*settings, FakeGenerator()))
     monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
     return found
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
+from writers_here import without_ray
 
 from explanation_checker import problems
 from ray_tasks.explaining import asking
@@ -159,14 +160,7 @@ def author(monkeypatch, tmp_path):
     """An author whose backend is the fake, without Ray around it."""
     config = Generator(backend="fake", path="unused", batch_size=2)
 
-    def generate(entities, kind, config, words, spare=0.0):
-        from ray_tasks.profiles.wire import to_wire
-        from ray_tasks.profiles.writer import ProfileWriter
-
-        writer = ProfileWriter(kind, config, words, 1, FakeGenerator(), spare)
-        yield from map(writer, to_wire(entities, config.batch_size))
-
-    monkeypatch.setattr("ray_tasks.profiles.publication.generate", generate)
+    monkeypatch.setattr("ray_tasks.explaining.asking.Writers", without_ray(FakeGenerator()))
     monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
     return Author.of(config)
 

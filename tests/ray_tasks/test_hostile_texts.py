@@ -61,9 +61,10 @@ def user(text: str) -> Entity:
         for n in range(6)
     ]
     shelf = Catalogue.of(documents, VOCABULARY)
-    history = {"user_id": "u1", "items": [{"item_id": f"i{n}", "rating": None} for n in range(6)]}
     usual = tastes.typical(shelf.themes_of, {"i0": 1.0})
-    return Entity(user_evidence(history, shelf, usual, count, 10_000, UserFacts({"i0": text}, [text])), "recipe", "key")
+    taste = tastes.Taste.of([{"item_id": f"i{n}", "rating": None} for n in range(6)], shelf.themes_of, usual)
+    evidence = user_evidence("u1", taste, shelf, usual, count, 10_000, UserFacts({"i0": text}, [text]))
+    return Entity(evidence, "recipe", "key")
 
 
 class FakeObedientGenerator:

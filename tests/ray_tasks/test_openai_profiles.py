@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flaky_endpoint import FAILURES, GOOD, FlakyEndpoint, config, seeded
+from writers_here import without_ray
 
 from ray_tasks.evidence.pieces import Evidence, Piece
 from ray_tasks.generation import rate_limit
@@ -18,8 +19,7 @@ from ray_tasks.profiles import publication
 from ray_tasks.profiles.costs import money
 from ray_tasks.profiles.kinds import ITEM
 from ray_tasks.profiles.plan import Entity
-from ray_tasks.profiles.wire import to_wire
-from ray_tasks.profiles.writer import ATTEMPTS, ProfileWriter
+from ray_tasks.profiles.writer import ATTEMPTS
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.config import freeze, load_yaml
 from schemas.generation_config import Endpoint, Generator
@@ -41,15 +41,10 @@ def entity(number: int) -> Entity:
     return Entity(found, "recipe", f"key {number}")
 
 
-def in_this_process(entities, kind, config, words, spare):
-    """As nights ask, without Ray: the same blocks through the same writer, with the configured generator."""
-    return map(ProfileWriter(kind, config, words, 1, spare=spare), to_wire(entities, config.batch_size))
-
-
 @pytest.fixture
 def publish(tmp_path, monkeypatch):
     """Publish item profiles written through an endpoint; returns (rows of profiles, rows of rejects)."""
-    monkeypatch.setattr(publication, "generate", in_this_process)
+    monkeypatch.setattr(publication, "Writers", without_ray())
     monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
     columns = {"user_id": "u", "item_id": "i", "timestamp": "t"}
     source = {"name": "s", "interactions": {"format": "csv", "path": "/x", "columns": columns}}

@@ -150,7 +150,8 @@ def history(*numbers: int, ratings=None) -> dict:
 def user(row: dict, known: UserFacts | None = None, budget: int = 500) -> Evidence:
     shelf = catalogue()
     usual = tastes.typical(shelf.themes_of, dict.fromkeys(shelf.item_ids, 1.0))
-    return user_evidence(row, shelf, usual, words_of, budget, known)
+    taste = tastes.Taste.of(row["items"], shelf.themes_of, usual, known.feedback if known else None)
+    return user_evidence(row["user_id"], taste, shelf, usual, words_of, budget, known)
 
 
 def test_the_two_windows_share_no_item_and_the_earlier_one_represents_every_taste():

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from writers_here import WritersHere, without_ray
 
 from ray_tasks import item_profiles, user_profiles, vocabularies
 from ray_tasks.generation.fake import FakeGenerator
 from ray_tasks.generation.protocol import Generation
 from ray_tasks.profiles import publication
 from ray_tasks.profiles import writer as profile_writer
-from ray_tasks.profiles.wire import to_wire
-from ray_tasks.profiles.writer import ProfileWriter
+from ray_tasks.ray_session import ray_session
 from schemas.config import freeze
 from schemas.lake import Lake
 from schemas.night import night_task, save_config, task_records
@@ -103,7 +103,7 @@ def config_of(tmp_path):
 @pytest.fixture
 def night(config_of, monkeypatch):
     """Run the profile tasks up to a kind for a night; returns (rows by id, rejects, the task's record)."""
-    monkeypatch.setattr(publication, "generate", without_ray(FakeGenerator()))
+    monkeypatch.setattr(publication, "Writers", without_ray(FakeGenerator()))
     monkeypatch.setattr("ray_tasks.profiles.publication.ray_session", nullcontext)
 
     def run(kind: str, on: date = NIGHT, **overrides):
@@ -136,14 +136,6 @@ def night(config_of, monkeypatch):
 
 def read(config, table: str) -> list[dict]:
     return Lake(config.lake).snapshot(table, config.night).read().to_pylist()
-
-
-def without_ray(generator):
-    def generate(entities, kind, config, words, spare):
-        writer = ProfileWriter(kind, config, words, 1, generator, spare)
-        return (writer(block) for block in to_wire(entities, config.batch_size))
-
-    return generate
 
 
 def test_every_item_has_one_row_and_hostile_text_stays_data(night):
@@ -211,7 +203,7 @@ def test_second_attempts_keep_within_the_budget_too(night, monkeypatch, budget):
         def generate(self, requests):
             return [Generation("word " * 128, len(r.text.split()), 128, "truncated") for r in requests]
 
-    monkeypatch.setattr(publication, "generate", without_ray(Wordy()))
+    monkeypatch.setattr(publication, "Writers", without_ray(Wordy()))
     rows, _, record = night("item", nightly_token_budget=budget, item_share=1)
     assert 0 < record["counters"]["prompt_tokens"] + record["counters"]["output_tokens"] <= budget
     assert {row["reason"] for row in rows.values()} == {"rejected", "over_budget", "too_little_evidence"}
@@ -257,7 +249,7 @@ class Mumbler(FakeGenerator):
 
 
 def test_both_failed_attempts_are_kept_with_reason_and_not_made_again(night, monkeypatch):
-    monkeypatch.setattr(publication, "generate", without_ray(Mumbler()))
+    monkeypatch.setattr(publication, "Writers", without_ray(Mumbler()))
     rows, rejects, _ = night("item")
     assert rows["i00"]["reason"] == "rejected"
     assert (rows["i00"]["prompt_tokens"], rows["i00"]["generated_on"]) == (10, NIGHT)
@@ -279,7 +271,7 @@ def test_the_second_attempt_has_a_seed_and_may_succeed(night, monkeypatch):
             cut = Generation("", 1, 0, "truncated")
             return [g if r.seed is not None else cut for g, r in zip(good, requests, strict=True)]
 
-    monkeypatch.setattr(publication, "generate", without_ray(Lucky()))
+    monkeypatch.setattr(publication, "Writers", without_ray(Lucky()))
     rows, rejects, record = night("item")
     assert rows["i00"]["source"] == "llm"
     assert {(row["attempt"], row["reason"]) for row in rejects if row["item_id"] == "i00"} == {(0, "truncated")}
@@ -293,7 +285,7 @@ def test_one_poison_row_does_not_stop_the_others(night, monkeypatch):
                 raise RuntimeError("cannot digest this")
             return super().generate(requests)
 
-    monkeypatch.setattr(publication, "generate", without_ray(Allergic()))
+    monkeypatch.setattr(publication, "Writers", without_ray(Allergic()))
     rows, rejects, _ = night("item")
     assert rows["i02"]["source"] == "llm"
     assert rows["i03"]["reason"] == "rejected"
@@ -308,15 +300,15 @@ def test_a_task_that_fails_half_way_has_not_paid_in_vain(night, monkeypatch):
             asked.extend(request.text.splitlines()[0] for request in requests)
             return super().generate(requests)
 
-    def breaking(entities, kind, config, words, spare):
-        tables = without_ray(Counting())(entities, kind, config, words, spare)
-        yield next(tables)
-        raise KeyboardInterrupt("the machine goes down")
+    class Breaking(WritersHere):
+        def ask(self, entities, spare):
+            yield next(super().ask(entities, spare))
+            raise KeyboardInterrupt("the machine goes down")
 
-    monkeypatch.setattr(publication, "generate", breaking)
+    monkeypatch.setattr(publication, "Writers", lambda *settings: Breaking(*settings, Counting()))
     with pytest.raises(KeyboardInterrupt):
         night("item", batch_size=3)
-    monkeypatch.setattr(publication, "generate", without_ray(Counting()))
+    monkeypatch.setattr(publication, "Writers", without_ray(Counting()))
     rows, _, _ = night("item", batch_size=3)
     assert len(asked) == len(set(asked))
     assert rows["i00"]["source"] == "llm"
@@ -370,7 +362,8 @@ def test_the_nights_costs_add_up(night, config_of):
 
 @pytest.mark.ray
 def test_the_actor_pool_writes_every_profile_once(night, monkeypatch):
-    monkeypatch.setattr(publication, "generate", profile_writer.generate)
+    monkeypatch.setattr(publication, "Writers", profile_writer.Writers)
+    monkeypatch.setattr(publication, "ray_session", ray_session)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     rows, _, record = night("item", batch_size=2)
     assert sorted(rows) == sorted(i for i, _, _ in ITEMS)

@@ -1,6 +1,7 @@
 """The whole shadow run on a small lake: what it compares, keeps, tracks and promotes."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -109,11 +110,13 @@ def test_a_backend_that_serves_whole_data_sets_is_asked_as_nights_ask_it(monkeyp
     config = Generator(backend="vllm", **PROMPTS)
     monkeypatch.setattr(PromptFile, "load", lambda version: PromptFile(version, "Describe."))
 
-    def whole(entities, kind, settings, words):
-        answering = writer.ProfileWriter(kind, settings, words, 1, FakeWriter("bad"))
-        return map(answering, to_wire(entities, 100))
+    class Whole(writer.Writers):
+        def ask(self, entities, spare=0.0):
+            answering = writer.ProfileWriter(self._kind, self._config, self._words, 1, FakeWriter("bad"))
+            return map(answering, to_wire(entities, 100))
 
-    monkeypatch.setattr(arms, "generate", whole)
+    monkeypatch.setattr(arms, "Writers", Whole)
+    monkeypatch.setattr(arms, "ray_session", nullcontext)
     written = arms.write(arms.Arm("champion", config, "0"), "item", [Entity(evidence, "r", "k")], frozenset())
     assert [one.last["reason"] for one in written.outcomes] == ["unparsable"]
 
