@@ -21,7 +21,7 @@ from ray_tasks.interactions.windows import Log
 from ray_tasks.item_profiles import item_entities
 from ray_tasks.profiles.entity_files import chosen
 from ray_tasks.profiles.kinds import ITEM
-from ray_tasks.profiles.plan import Due, Entity, Freshness, Row, plan_profiles
+from ray_tasks.profiles.plan import Due, Entity, Freshness, plan_profiles
 from ray_tasks.profiles.publication import answers, carried_out, cost_of, tokens_of
 from ray_tasks.profiles.rows import Outcome
 from ray_tasks.profiles.wire import Spool
@@ -100,7 +100,7 @@ def _answered(
 
     writers = Writers(ITEM.name, generator, words)
 
-    def answer(asked: Sequence[Due], spare: float) -> Iterable[Row]:
+    def answer(asked: Sequence[Due], spare: float) -> Iterable[Mapping[str, Outcome]]:
         return answers(spool, chosen(entities, asked), writers, spare)
 
     return carried_out(plan, budget, lambda due: due.reserve, answer, least=generator.batch_size)[1]

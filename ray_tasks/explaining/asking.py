@@ -109,7 +109,7 @@ def ask(
 
     writers = Writers(EXPLANATION.name, author.config, words)
 
-    def answer(asked: Sequence[Entity], spare_each: float) -> Iterable[Row]:
+    def answer(asked: Sequence[Entity], spare_each: float) -> Iterable[Mapping[str, Outcome]]:
         return answers(spool, asked, writers, spare_each)
 
     started = time.monotonic()

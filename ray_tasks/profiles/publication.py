@@ -17,7 +17,7 @@ from ray_tasks.profiles.entity_files import in_rounds
 from ray_tasks.profiles.kinds import ProfileKind, TextKind
 from ray_tasks.profiles.plan import Asked, Due, Entity, Freshness, Plan, Row, extended, plan_profiles
 from ray_tasks.profiles.prompt_file import PromptFile
-from ray_tasks.profiles.rows import Outcome, Writing, outcomes
+from ray_tasks.profiles.rows import Answered, Outcome, Writing, outcomes
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.profiles.writer import Writers
 from ray_tasks.ray_session import ray_session
@@ -61,7 +61,7 @@ def publish_profiles(
 
     writers = Writers(kind.name, settings, words)
 
-    def answer(asked: Sequence[Due], spare: float) -> Iterator[Row]:
+    def answer(asked: Sequence[Due], spare: float) -> Iterator[Mapping[str, Outcome]]:
         for entities in in_rounds(parts, asked, AT_ONCE):
             yield from answers(spool, entities, writers, spare, until)
 
@@ -71,18 +71,18 @@ def publish_profiles(
     )
     seconds = time.monotonic() - started if answered else 0.0
     writing, tally = Writing(kind, config, generator_revision(settings), freshness), Tally(config.night)
-    rejects: list[dict[str, Any]] = []
+    rejects: list[pa.Table] = []
 
     def tables() -> Iterator[pa.Table]:
         for part in parts:
             rows, refused = part_rows(writing, part, earlier.of(part), rejected.of(part), answered)
             tally.add(rows, refused)
-            rejects.extend(refused)
+            rejects.append(pa.Table.from_pylist(refused, schema=TABLES[kind.rejects].schema))
             yield pa.Table.from_pylist(rows, schema=TABLES[kind.table].schema)
 
     write_tables(stage, tables())
     refused_stage = task.stage(kind.rejects)
-    write_rows(refused_stage, pa.Table.from_pylist(rejects, schema=TABLES[kind.rejects].schema))
+    write_rows(refused_stage, pa.concat_tables([TABLES[kind.rejects].schema.empty_table(), *rejects]))
     task.publish(stage)
     task.publish(refused_stage)
     over_budget = len(plan.over_budget) + sum(due.entity_id not in answered for due in plan.asked)
@@ -169,23 +169,24 @@ def carried_out(
     plan: Plan[Asked],
     budget: int,
     cost: Callable[[Asked], int],
-    answer: Callable[[Sequence[Asked], float], Iterable[Row]],
+    answer: Callable[[Sequence[Asked], float], Iterable[Mapping[str, Outcome]]],
     least: int,
-) -> tuple[Plan[Asked], dict[str, Outcome]]:
+) -> tuple[Plan[Asked], Answered]:
     """Ask as planned, then for the next in line while `budget` tokens last; the plan in the end, and all outcomes.
 
-    `answer` gives the attempts at entities, with so many spare tokens for each. It ends early where the backend does.
+    `answer` gives outcomes by entity_id as they come, with so many spare tokens for each entity. It ends early where
+    the backend does.
     """
-    answered: dict[str, Outcome] = {}
-    more = plan.asked
+    answered, more, is_unserved = Answered(), plan.asked, False
     with ray_session() if more else nullcontext():  # once for all rounds
         while more:
-            found = outcomes(answer(more, plan.spare / len(more)))
-            answered |= found
-            if len(found) < len(more) or any(one.is_unserved for one in found.values()):
+            for found in answer(more, plan.spare / len(more)):
+                answered.add(found)
+                budget -= tokens_of(row for one in found.values() for row in one.attempts)
+                is_unserved |= any(one.is_unserved for one in found.values())
+            if len(answered) < len(plan.asked) or is_unserved:
                 break
-            left = budget - tokens_of(row for one in answered.values() for row in one.attempts)
-            plan, more = extended(plan, left, cost, least)
+            plan, more = extended(plan, budget, cost, least)
     return plan, answered
 
 
@@ -196,18 +197,18 @@ def tokens_of(rows: Iterable[Row]) -> int:
 
 def answers(
     spool: Spool, asked: Sequence[Entity], writers: Writers, spare: float, until: float | None = None
-) -> Iterator[Row]:
-    """Attempts at entities: those in the spool, which an earlier try has paid for, then new ones, which join it.
+) -> Iterator[Mapping[str, Outcome]]:
+    """Outcomes by entity_id: those in the spool, which an earlier try has paid for, then new ones, which join it.
 
     Stops when the monotonic clock is past `until`.
     """
     paid = paid_for(spool, asked)
-    yield from (row for one in sorted(paid) for row in paid[one].attempts)
+    yield {entity_id: outcome for (_, entity_id), outcome in paid.items()}
     due = [entity for entity in asked if (entity.key, entity.entity_id) not in paid]
     if until is not None and time.monotonic() > until:
         return
     for table in writers.ask(due, spare):
-        yield from spool.add(table).to_pylist()
+        yield outcomes(spool.add(table).to_pylist())
         if until is not None and time.monotonic() > until:
             return
 
@@ -230,15 +231,20 @@ def _deadline(config: RunConfig, kind: ProfileKind, is_used: bool) -> float:
 
 def counters(answered: Mapping[str, Outcome], reused: int, tally: Tally, costs: Row, seconds: float) -> dict[str, Any]:
     """Figures of the task for the night's report."""
-    attempts = [attempt for outcome in answered.values() for attempt in outcome.attempts]
+    asked, rejected = Counter[str](), Counter[str]()
+    for outcome in answered.values():
+        asked["written"] += outcome.last["reason"] is None
+        asked["retried"] += len(outcome.attempts) > 1
+        asked.update(outcome.tokens)
+        rejected.update(attempt["reason"] for attempt in outcome.attempts if attempt["reason"])
     return {
-        "written": sum(outcome.last["reason"] is None for outcome in answered.values()),
+        "written": asked["written"],
         "reused": reused,
         "fallback": dict(sorted(tally.fallback.items())),
-        "rejected": dict(sorted(Counter(a["reason"] for a in attempts if a["reason"]).items())),
-        "retried": sum(len(outcome.attempts) > 1 for outcome in answered.values()),
-        "prompt_tokens": sum(attempt["prompt_tokens"] for attempt in attempts),
-        "output_tokens": sum(attempt["output_tokens"] for attempt in attempts),
+        "rejected": dict(sorted(rejected.items())),
+        "retried": asked["retried"],
+        "prompt_tokens": asked["prompt_tokens"],
+        "output_tokens": asked["output_tokens"],
         "tokens_budget": costs["budget_tokens"],
         "generation_seconds": round(seconds, 1),
         "costs": dict(costs),

@@ -1,7 +1,9 @@
 """From plan and answers to the published rows of profiles and rejects: every entity exactly once."""
 
 import json
-from collections.abc import Iterable, Mapping
+import pickle
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +43,31 @@ def outcomes(answers: Iterable[Row]) -> dict[str, Outcome]:
         found.setdefault(answer["entity_id"], []).append(answer)
     ordered = {entity_id: sorted(rows, key=lambda row: row["attempt"]) for entity_id, rows in found.items()}
     return {entity_id: Outcome(tuple(rows)) for entity_id, rows in ordered.items()}
+
+
+class Answered(Mapping[str, Outcome]):
+    """Outcomes by entity_id, packed: everybody's wait in memory until the rows are written, and there may be many."""
+
+    def __init__(self) -> None:
+        self._packed: dict[str, bytes] = {}
+
+    def add(self, found: Mapping[str, Outcome]) -> None:
+        """Keep more of them."""
+        packed = {entity_id: zlib.compress(pickle.dumps(outcome), level=1) for entity_id, outcome in found.items()}
+        self._packed.update(packed)
+
+    def __getitem__(self, entity_id: str) -> Outcome:
+        found: Outcome = pickle.loads(zlib.decompress(self._packed[entity_id]))  # noqa: S301 - packed above
+        return found
+
+    def __contains__(self, entity_id: object) -> bool:
+        return entity_id in self._packed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 @dataclass(frozen=True)

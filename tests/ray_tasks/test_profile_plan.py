@@ -1,7 +1,9 @@
 """The plan of a night: what is stale, the most valuable first, never over budget, and a rerun generates nothing."""
 
+import tempfile
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_tasks.evidence.pieces import Evidence, Piece
-from ray_tasks.profiles.entity_files import in_rounds
+from ray_tasks.profiles.entity_files import EntityFiles, in_rounds
 from ray_tasks.profiles.plan import Due, Entity, Freshness, generation_key, plan_profiles, recipe_key
 from ray_tasks.profiles.prompt_file import PromptFile
 from ray_tasks.profiles.publication import paid_for
+from ray_tasks.profiles.rows import Answered, Outcome
 from ray_tasks.profiles.wire import ANSWERS
 from schemas.generation_config import Generator as GeneratorConfig
 
@@ -201,9 +204,13 @@ def test_who_is_asked_comes_in_the_plans_order_round_by_round(order, part, size,
     known = [entity(name) for name in sorted(order)]
     parts = [known[at : at + part] for at in range(0, len(known), part)]
     due = [Due(name, 1.0, 10) for name in order[:most]]
-    rounds = list(in_rounds(parts, due, size))
-    assert [e for one in rounds for e in one] == [entity(name) for name in order[:most]]
-    assert {len(one) for one in rounds[:-1]} <= {size}
+    with tempfile.TemporaryDirectory() as folder:
+        files = EntityFiles(Path(folder), parts)
+        assert list(files) == parts
+        for one_pass in (parts, files):
+            rounds = list(in_rounds(one_pass, due, size))
+            assert [e for one in rounds for e in one] == [entity(name) for name in order[:most]]
+            assert {len(one) for one in rounds[:-1]} <= {size}
 
 
 def test_of_users_with_the_same_evidence_only_the_one_who_was_answered_is_paid_for():
@@ -212,3 +219,13 @@ def test_of_users_with_the_same_evidence_only_the_one_who_was_answered_is_paid_f
     told = {"reason": None, "profile": "{}", "output": "", "prompt_tokens": 1, "output_tokens": 1}
     spool = [pa.Table.from_pylist([{"entity_id": "u1", "generation_key": "key", "attempt": 0, **told}], schema=ANSWERS)]
     assert list(paid_for(spool, [first, second])) == [("key", "u1")]
+
+
+def test_packed_outcomes_are_what_was_put_in_and_the_latest_counts():
+    attempts = [{"attempt": n, "reason": None if n else "too_long", "output": "é" * n} for n in range(2)]
+    first, second = Outcome(tuple(attempts)), Outcome(tuple(attempts[1:]))
+    answered = Answered()
+    answered.add({"u1": first, "u2": first})
+    answered.add({"u2": second, "u3": second})
+    assert dict(answered) == {"u1": first, "u2": second, "u3": second}
+    assert ("u1" in answered, "u4" in answered, answered.get("u4"), len(answered)) == (True, False, None, 3)
