@@ -59,8 +59,9 @@ def main() -> None:
             challenger, election = choose_model(teacher, registry)
             final = final_lists(task, known.asked(served_window, served_users(task, known.user_ids)))
             blocks = served_blocks(config, files, final, teacher, election.model)
-            served = write_served(task, known, blocks, election.model, challenger)
-            tested = write_tested(task, known, files, election.model)
+            state = digest_of(to_files(election.model))
+            served = write_served(task, known, blocks, challenger, state)
+            tested = write_tested(task, known, files, election.model, state)
             shown, own = (example_reasons(files, final, config, one) for one in (election.model, challenger))
         task.publish(served)
         task.publish(tested)
@@ -139,11 +140,12 @@ def served_blocks(
     return ServedBlocks(files, final.user_ids, made, config.experiments, config.night, usual, size)
 
 
-def write_served(
-    task: Task, known: StoredLog, blocks: ServedBlocks, serving: ServingModel, challenger: ServingModel
-) -> Stage:
-    """Write `recommendations`: some lists re-ordered by a language model, some shown in a drawn order."""
-    stage, state = task.stage("recommendations"), digest_of(to_files(serving))
+def write_served(task: Task, known: StoredLog, blocks: ServedBlocks, challenger: ServingModel, state: str) -> Stage:
+    """Write `recommendations`: some lists re-ordered by a language model, some shown in a drawn order.
+
+    `state` is the digest of the model that serves.
+    """
+    stage = task.stage("recommendations")
     # The challenger's lists only tell where it would put what is shown anyway.
     other = challenger if digest_of(to_files(challenger)) != state else None
     shares = shuffled_shares(blocks.ways, blocks.usual)
@@ -152,12 +154,15 @@ def write_served(
     return stage
 
 
-def write_tested(task: Task, known: StoredLog, files: CandidateFiles, serving: ServingModel) -> Stage:
-    """Write `offline_rankings`: the test users' lists by the model that serves, by fusion and by each source."""
+def write_tested(task: Task, known: StoredLog, files: CandidateFiles, serving: ServingModel, state: str) -> Stage:
+    """Write `offline_rankings`: the test users' lists by the model that serves, by fusion and by each source.
+
+    `state` is that model's digest.
+    """
     settings, stage = task.config.candidates, task.stage("offline_rankings")
     used = with_ials(settings, task.read("item_factors")).used
     blocks = StoredBlocks.made(OfflineBlocks.of, known.reference, files, serving, used, settings.block_size)
-    write_stage(task, stage, blocks, state=digest_of(to_files(serving)))
+    write_stage(task, stage, blocks, state=state)
     return stage
 
 

@@ -153,6 +153,7 @@ class Writers:
     def ask(self, entities: Sequence[Entity], spare: float = math.inf) -> Iterator[pa.Table]:
         """Tables of wire.ANSWERS as they come, with progress; entities are asked about in their order.
 
+        Read it to its end before the next call: the workers are the same.
         `spare` is what second attempts may cost in tokens per entity, beside what first ones leave of their reserve.
         """
         if not entities:
