@@ -4,6 +4,7 @@ import math
 import pickle
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ray_tasks.profiles.plan import Due, Entity
@@ -39,7 +40,8 @@ def chosen(entities: Iterable[Entity], due: Sequence[Due]) -> list[Entity]:
 def in_rounds(parts: Iterable[Sequence[Entity]], due: Sequence[Due], size: int) -> Iterator[list[Entity]]:
     """Entities by what a plan says of them, in its order, `size` at a time; one pass over the parts.
 
-    Those whose turn is to come wait on local disk: to look for each round's in all parts takes the square of users.
+    They come without their figures, which no model is told and which take more memory than all else of a user. Those
+    whose turn is to come wait on local disk: to look for each round's in all parts takes the square of users.
     """
     round_of = {one.entity_id: place // size for place, one in enumerate(due)}
     with tempfile.TemporaryDirectory(prefix="nightrec-asked-") as folder:
@@ -49,11 +51,12 @@ def in_rounds(parts: Iterable[Sequence[Entity]], due: Sequence[Due], size: int) 
             for entity_id, entity in part:
                 if entity_id in round_of:
                     waiting.setdefault(round_of[entity_id], []).append(entity)
-            for number, entities in waiting.items():
+            for number, packed in waiting.items():
                 with files[number].open("ab") as file:
-                    pickle.dump(entities, file)
+                    pickle.dump(packed, file)
         for number, path in enumerate(files):
-            yield chosen(_entities(path), due[number * size : (number + 1) * size])
+            entities = (replace(entity, figures={}) for entity in _entities(path))
+            yield chosen(entities, due[number * size : (number + 1) * size])
 
 
 def _entities(path: Path) -> Iterator[Entity]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
@@ -62,8 +63,9 @@ def publish_profiles(
     writers = Writers(kind.name, settings, words)
 
     def answer(asked: Sequence[Due], spare: float) -> Iterator[Mapping[str, Outcome]]:
-        for entities in in_rounds(parts, asked, AT_ONCE):
-            yield from answers(spool, entities, writers, spare, until)
+        rounds = in_rounds(parts, asked, AT_ONCE)
+        # The variable of a loop would hold one round while the next is read.
+        return chain.from_iterable(map(partial(answers, spool, writers=writers, spare=spare, until=until), rounds))
 
     started = time.monotonic()
     plan, answered = carried_out(

@@ -201,7 +201,7 @@ def test_the_key_changes_with_each_thing_that_decides_the_output():
 
 @given(st.permutations([f"u{n:02d}" for n in range(12)]), st.integers(1, 5), st.integers(1, 5), st.integers(0, 12))
 def test_who_is_asked_comes_in_the_plans_order_round_by_round(order, part, size, most):
-    known = [entity(name) for name in sorted(order)]
+    known = [replace(entity(name), figures={"confidence": 0.5}) for name in sorted(order)]
     parts = [known[at : at + part] for at in range(0, len(known), part)]
     due = [Due(name, 1.0, 10) for name in order[:most]]
     with tempfile.TemporaryDirectory() as folder:
