@@ -40,8 +40,8 @@ def chosen(entities: Iterable[Entity], due: Sequence[Due]) -> list[Entity]:
 def in_rounds(parts: Iterable[Sequence[Entity]], due: Sequence[Due], size: int) -> Iterator[list[Entity]]:
     """Entities by what a plan says of them, in its order, `size` at a time; one pass over the parts.
 
-    They come without their figures, which no model is told and which take more memory than all else of a user. Those
-    whose turn is to come wait on local disk: to look for each round's in all parts takes the square of users.
+    They come without their figures, which no model is told. Those whose turn is to come wait on local disk: to look for
+    each round's in all parts takes the square of users.
     """
     round_of = {one.entity_id: place // size for place, one in enumerate(due)}
     with tempfile.TemporaryDirectory(prefix="nightrec-asked-") as folder:
