@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +19,12 @@ from ray_tasks.explaining.asking import LEAST, Asking, Author, Phrased, all_reus
 from ray_tasks.explaining.blocks import ExplainedBlocks, TasteBlocks, Texts
 from ray_tasks.explaining.drafts import LIKES_READ, Draft, Explainer, items_of, likes_of
 from ray_tasks.explaining.evidence import Told
-from ray_tasks.explaining.statements import Usual
+from ray_tasks.explaining.statements import Item, Usual
 from ray_tasks.explaining.wording import PERSONAL, Popularity
 from ray_tasks.interactions.rows import Ints
 from ray_tasks.interactions.served import served_users
 from ray_tasks.interactions.stored_log import StoredLog, users_alone
-from ray_tasks.interactions.user_blocks import write_stage
+from ray_tasks.interactions.user_blocks import StoredBlocks, write_stage
 from ray_tasks.interactions.windows import Log, Window, window
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.ray_session import in_worker, ray_session
@@ -32,7 +32,6 @@ from ray_tasks.retrieval.factory import Parameters, SourceFactory
 from ray_tasks.retrieval.item_texts import ItemTexts, read_texts
 from ray_tasks.retrieval.popularity import counts
 from ray_tasks.retrieval.side_by_side import fit_all
-from ray_tasks.retrieval.source import ItemBasedSource
 from ray_tasks.vocabulary.labels import Vocabulary
 from schemas.batches import in_batches
 from schemas.candidates_config import Candidates
@@ -44,6 +43,9 @@ from schemas.ranking_config import Explanations
 from schemas.repeat import repeated
 from schemas.stage_files import write_rows
 from schemas.tables.explanation_rejects import EXPLANATION_REJECTS
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
 
 log = logging.getLogger("nightrec.explanations")
 
@@ -61,16 +63,16 @@ def main() -> None:
         with ray_session():
             before = phrased_before(task)
             known = {row["generation_key"]: Phrased.of_row(row) for row in before}
-            arms = arms_of(recommended)
-            events = StoredLog.read(task)
+            settings = settings_of_arms(task.config, arms_of(recommended))
+            events, items = StoredLog.read(task), read_items(task)
             served = served_users(task, events.user_ids)
-            explainer = replace(prepare(task, events, "serving", served, arms), told=told_in(before))
-            author = author_of(task.config, explainer.settings, known)
+            explainer = prepare(task, events, "serving", served, items, settings, told_in(before))
+            author = author_of(task.config, settings, known)
             asking = phrase(task, explainer, author, known, recommended) if author else Asking({}, (), {}, True)
             texts, size = Texts(author, asking.phrased), task.config.candidates.block_size
-            blocks = ExplainedBlocks(explainer, texts, recommended, profiles, size)
+            blocks = StoredBlocks.made(ExplainedBlocks, explainer, texts, recommended, profiles, size)
             write_stage(task, explained, blocks, state=texts.digest)
-            write_stage(task, tastes, TasteBlocks(explainer.view.user_ids, profiles, explainer.items, size))
+            write_stage(task, tastes, TasteBlocks(served, profiles, items, size))
         write_rows(refused, rejects(task, author, asking))
         task.counters.update({"by_kind": strongest(recommended), **asking.counters})
         for stage in (explained, tastes, refused):
@@ -94,32 +96,34 @@ def strongest(recommended: Snapshot) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
+def read_items(task: Task) -> dict[str, Item]:
+    """What can be said of the night's items, by id."""
+    documents = task.read("item_documents").read(["item_id", "title", "categories"])
+    return items_of(documents, task.read("item_profiles").read(["item_id", "themes", "aspects"]))
+
+
 def prepare(
-    task: Task, events: StoredLog, name: str, served: NDArray[np.object_] | None, arms: Iterable[str]
-) -> Explainer:
+    task: Task,
+    events: StoredLog,
+    name: str,
+    served: NDArray[np.object_] | None,
+    items: Mapping[str, Item],
+    settings: Mapping[str, Explanations],
+    told: Mapping[tuple[str, str], Told],
+) -> "ObjectRef[Explainer]":
     """Fit the personal sources on what a window knows, with the parameters that `candidates` tuned.
 
-    Inside a Ray session, whose workers fit them and keep them until its end. `served` are the users of `serving`.
+    Inside a Ray session, whose workers keep them until its end, and the histories of all users of the window. `served`
+    are the users of `serving`.
     """
-    import ray
-
     tuned = tuned_parameters(task)
-    days = tuned["popularity"]["days"]
-    about = name, served, days, read_texts(task), task.config.candidates, task.config.seed
-    factory, *found = events.made(known_of, *about, parts=4)
+    about = name, served, tuned["popularity"]["days"], read_texts(task), task.config.candidates, task.config.seed
+    factory, view, taken, popularity = events.made(known_of, *about, parts=4)
     personal = fit_all(factory, {name: values for name, values in tuned.items() if name in PERSONAL})
-    view, taken, end = ray.get(found)
-    documents = task.read("item_documents").read(["item_id", "title", "categories"])
-    items = items_of(documents, task.read("item_profiles").read(["item_id", "themes", "aspects"]))
-    return Explainer(
-        view,
-        cast("Mapping[str, ItemBasedSource]", personal),
-        items,
-        Usual.of(items),
-        taken,
-        Popularity(days, datetime.fromtimestamp(end / 1e6, UTC).date()),
-        settings_of_arms(task.config, arms),
+    made: ObjectRef[Explainer] = in_worker(
+        Explainer, view, personal, items, Usual.of(items), taken, popularity, settings, told
     )
+    return made
 
 
 def known_of(
@@ -130,11 +134,12 @@ def known_of(
     texts: ItemTexts,
     settings: Candidates,
     seed: int,
-) -> tuple[SourceFactory, Window, Ints, int]:
-    """Of a window: the factory of its sources, its users, how many took each item in its last days, and its end."""
+) -> tuple[SourceFactory, Window, Ints, Popularity]:
+    """Of a window: the factory of its sources, its users, how many took each item in its last days, and which days."""
     view = window(log, name, served)
     factory = SourceFactory(view.log, texts, settings, seed).shared()
-    return factory, users_alone(view), counts(view.log, days).astype(np.int64), view.log.end
+    popularity = Popularity(days, datetime.fromtimestamp(view.log.end / 1e6, UTC).date())
+    return factory, users_alone(view), counts(view.log, days).astype(np.int64), popularity
 
 
 def settings_of_arms(config: RunConfig, arms: Iterable[str]) -> dict[str, Explanations]:
@@ -150,12 +155,15 @@ def author_of(config: RunConfig, settings: Mapping[str, Explanations], known: Ma
 
 
 def phrase(
-    task: Task, explainer: Explainer, author: Author, known: Mapping[str, Phrased], recommended: Snapshot
+    task: Task, explainer: "ObjectRef[Explainer]", author: Author, known: Mapping[str, Phrased], recommended: Snapshot
 ) -> Asking:
     """What the model says of the first places, as far as the budget reaches, and what it has said before."""
+    import ray
+
     budget = task.config.explanation_tokens
     most = budget // LEAST + len(known)
-    drafts = first_drafts(explainer, recommended, task.read("user_profiles"), most)
+    about = recommended, task.read("user_profiles"), most
+    drafts: list[Draft] = ray.get(in_worker(first_drafts, explainer, *about))
     spool = Spool(f"{run_folder(task.config.lake, task.config.run_id)}/answers/explanation")
     words = Vocabulary.from_table(task.read("vocabularies").read()).words()
     asking = ask(map(author.entity, drafts), known, author, budget, task.config.night, spool, words)
@@ -180,8 +188,6 @@ def told_in(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Told]:
 
 def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot, most: int) -> list[Draft]:
     """Drafts of the first places of lists whose arm lets the model phrase, the most telling places first."""
-    import ray
-
     places = {arm: one.places for arm, one in explainer.settings.items() if one.style == "llm"}
     first = pc.field("rank") <= max(places.values())
     rows = recommended.dataset().to_table(["user_id", "rank", "arm"], first)
@@ -190,8 +196,7 @@ def first_drafts(explainer: Explainer, recommended: Snapshot, profiles: Snapshot
     mine = pc.field("user_id").isin(pa.array(sorted({user_id for user_id, _ in chosen}), pa.string()))
     likes = likes_of(profiles.dataset().to_table(LIKES_READ, mine))
     rows = recommended.dataset().to_table(filter=mine & first)
-    found: list[Draft] = ray.get(in_worker(Explainer.drafts, explainer, rows, likes))  # which needs all sources
-    by_place = {(draft.row["user_id"], draft.row["rank"]): draft for draft in found}
+    by_place = {(draft.row["user_id"], draft.row["rank"]): draft for draft in explainer.drafts(rows, likes)}
     return [by_place[place] for place in chosen]
 
 

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from ray_tasks.explaining.asking import Author, ask
 from ray_tasks.explaining.drafts import Draft
 from ray_tasks.explaining.statements import text_of
-from ray_tasks.explanations import prepare
+from ray_tasks.explanations import prepare, read_items
 from ray_tasks.interactions.stored_log import StoredLog
 from ray_tasks.profiles.wire import Spool
 from ray_tasks.ranker.features import Lists
@@ -44,7 +44,10 @@ def later_reviews(task: Task, size: int, folder: Path) -> dict[str, Any] | None:
         return None
     author = Author.of(task.config.generator)
     with ray_session():
-        explainer = prepare(task, StoredLog.read(task), "test", None, [task.config.ranking.arm])
+        import ray
+
+        settings = {task.config.ranking.arm: task.config.explanations}
+        explainer = ray.get(prepare(task, StoredLog.read(task), "test", None, read_items(task), settings, {}))
         drafts = explainer.drafts(taken(task, reviews, size), {})
         entities = [author.entity(draft) for draft in drafts]
         asking = ask(entities, {}, author, 10**9, date.max, Spool(str(folder)), vocabulary.words())
